@@ -1,0 +1,3 @@
+from athos.celery import app as celery
+
+__all__ = ["celery"]

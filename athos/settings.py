@@ -1,0 +1,215 @@
+"""Settings: the environment, read once. A missing or odd value stops the process by name.
+
+`manage.py up` writes `var/embedded.env`; processes started by hand next to it read the same file.
+Real environment variables always win over that file. `docs/settings.md` lists every variable.
+"""
+
+import sys
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+VAR_DIR = Path(env.str("ATHOS_VAR", default=str(BASE_DIR / "var"))).resolve()
+if (VAR_DIR / "embedded.env").is_file() and "DATABASE_URL" not in env.ENVIRON:
+    environ.Env.read_env(VAR_DIR / "embedded.env")
+
+EMBEDDED = env.bool("ATHOS_EMBEDDED", default=False)
+# `up` makes the secrets and the engines, so it must load settings before either exists.
+BOOTSTRAP = len(sys.argv) > 1 and sys.argv[1] in {"up", "makemigrations", "help"}
+
+
+def _secret(name: str) -> str:
+    value = env.str(name, default="bootstrap-only" * 4 if BOOTSTRAP else "")
+    if len(value) < 32:
+        raise ImproperlyConfigured(f"{name} is missing or shorter than 32 characters.")
+    return value
+
+
+def _keyring(name: str) -> dict[str, str]:
+    """`kid:secret,kid2:secret2`; the first is used for new values, all are accepted."""
+    ring = {}
+    for entry in _secret(name).split(",") if not BOOTSTRAP else ["bootstrap:" + "x" * 40]:
+        kid, _, secret = entry.strip().partition(":")
+        if not kid or len(secret) < 32:
+            raise ImproperlyConfigured(f"{name}: '{kid}' needs the form id:secret (32+ characters).")
+        ring[kid] = secret
+    return ring
+
+
+DEBUG = False
+SECRET_KEY = _secret("SECRET_KEY")
+SESSION_TOKEN_KEYS = _keyring("SESSION_TOKEN_KEYS")
+API_KEY_PEPPERS = _keyring("API_KEY_PEPPERS")
+ENCRYPTION_KEYS = _keyring("ENCRYPTION_KEYS")  # secrets at rest
+
+PUBLIC_URL = env.str("PUBLIC_URL", default="http://localhost:8000").rstrip("/")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[PUBLIC_URL])
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "rest_framework",
+    "drf_spectacular",
+    "athos",
+    "calls",
+    "scoring",
+    "webhooks",
+    "work",
+    "tenants",
+]
+
+MIDDLEWARE = [
+    "athos.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "athos.urls"
+ASGI_APPLICATION = "athos.asgi.application"
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- the truth -------------------------------------------------------------------------------
+# "default" is athos_app, which owns nothing and obeys row-level security; "owner" runs migrations only.
+_DEAD_DATABASE = "postgres://bootstrap@localhost:1/none"
+_POOL = {"min_size": 0, "max_size": env.int("DATABASE_POOL", default=8), "timeout": 1.0}
+
+
+def _database(name: str, **options: object) -> dict[str, object]:
+    url = env.str(name, default=_DEAD_DATABASE if BOOTSTRAP else environ.Env.NOTSET)
+    config: dict[str, object] = environ.Env.db_url_config(url)
+    config |= {"CONN_MAX_AGE": 0, "OPTIONS": {"connect_timeout": 5, **options}}
+    return config
+
+
+DATABASES = {
+    "default": _database("DATABASE_URL", pool=_POOL),
+    "owner": _database("DATABASE_OWNER_URL"),
+}
+DATABASE_ROUTERS = ["athos.routers.OwnerMigrates"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "tenants.User"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+
+# --- the bell --------------------------------------------------------------------------------
+# redis://host:port or unix:///path (Kombu wants its own spelling of a socket path).
+REDIS_URL = env.str("REDIS_URL", default="redis://localhost:1" if BOOTSTRAP else environ.Env.NOTSET)
+_SOCKET = {"socket_timeout": 2, "socket_connect_timeout": 1}
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {
+            "hosts": [{"address": REDIS_URL}],
+            "capacity": 500,
+            "expiry": 30,
+            "prefix": env.str("CHANNEL_PREFIX", default="athos"),
+        },
+    },
+}
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://")
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 3600,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "max_retries": 2,
+    "interval_start": 0,
+    "interval_step": 0.2,
+    "interval_max": 0.5,
+    **_SOCKET,
+}
+
+# --- speech and the live call ----------------------------------------------------------------
+# http+unix:///path/to.sock or an OpenAI-compatible https://host/v1 base.
+SPEECH_URL = env.str("SPEECH_URL", default=f"http+unix://{VAR_DIR}/run/speech.sock")
+SPEECH_API_KEY = env.str("SPEECH_API_KEY", default="")
+LIVE_SLOTS = env.int("LIVE_SLOTS", default=4)
+LIVE_PUBLIC_ADDRESS = env.str("LIVE_PUBLIC_ADDRESS", default="")
+LIVE_LOOPBACK = env.bool("LIVE_LOOPBACK", default=EMBEDDED)  # offer 127.0.0.1 as a candidate too
+ICE_SERVERS = env.json("ICE_SERVERS", default=[])  # given to the browser
+
+MEDIA_ROOT = env.str("RECORDINGS_DIR", default=str(VAR_DIR / "recordings"))
+MODELS_DIR = Path(env.str("MODELS_DIR", default=str(VAR_DIR / "models")))
+
+# --- pages and answers -----------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "athos.errors.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "NUM_PROXIES": env.int("TRUSTED_PROXIES", default=0),
+}
+SPECTACULAR_SETTINGS = {"TITLE": "Athos", "VERSION": "1.0.0", "OAS_VERSION": "3.1.0"}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not EMBEDDED
+SECURE_HSTS_SECONDS = 0 if EMBEDDED else 31_536_000
+SECURE_HSTS_INCLUDE_SUBDOMAINS = not EMBEDDED
+SECURE_HSTS_PRELOAD = not EMBEDDED
+SECURE_SSL_REDIRECT = not EMBEDDED
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+if env.bool("BEHIND_TLS_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"()": "athos.logs.KeyValueFormatter"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {
+        "django.db.backends": {"level": "WARNING"},
+        "daphne": {"level": "WARNING"},
+        "aioice": {"level": "WARNING"},
+        "aiortc": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,78 @@
+"""The few events that the stages of a live call tell each other.
+
+Times are seconds on the clock of the call: 0 is the moment the call went live, on the recording
+as well. A frame is 20 ms of audio at 48 kHz, 960 samples.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pcm = NDArray[np.int16]
+
+WIRE_RATE = 48_000  # Hz, Opus over WebRTC
+FRAME_SAMPLES = 960
+FRAME_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class MicrophoneFrame:
+    """One received frame. `packet` is None where it was lost and `pcm` is silence of its length."""
+
+    at: float  # its first sample
+    pcm: Pcm  # 48 kHz, 960 samples
+    packet: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechWindow:
+    """The detector's view of 32 ms."""
+
+    at: float  # end of the window
+    probability: float
+    level: float  # RMS, 0..1
+
+
+@dataclass(frozen=True, slots=True)
+class LineStarted:
+    """The first frame of a line went out."""
+
+    at: float
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class LineEnded:
+    """The last frame of a line went out, or it was cut. `heard` is the share that was played."""
+
+    at: float
+    line: int
+    heard: float  # 0..1
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A finished turn, ready to be stored. `latency` in milliseconds by part."""
+
+    role: str  # "assistant" or "user"
+    text: str
+    start: float
+    end: float
+    interrupted: bool = False
+    latency: Mapping[str, float] = field(default_factory=dict)
+    director: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A finished piece of recording: Ogg Opus of one channel."""
+
+    channel: str  # "rep" or "persona"
+    number: int
+    offset: float
+    duration: float
+    data: bytes

@@ -1,0 +1,204 @@
+"""The conversation: drills, session tokens, calls, turns, recordings, and who carries a call."""
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+
+from tenants.models import Agency, ApiKey, Rep, Tenant, TenantRow, public_suffix
+from work.models import DueRow
+
+
+def call_public_id() -> str:
+    return "athos_call_" + public_suffix()
+
+
+def session_public_id() -> str:
+    return "ext_" + public_suffix()
+
+
+class Drill(TenantRow):
+    """One version of a drill: who the persona is, what it knows, how it is scored.
+
+    Versions are never changed. The catalogue belongs to the shared tenant
+    (`tenants.isolation.CATALOGUE`) and may be read by all.
+    """
+
+    key = models.CharField(max_length=100)
+    version = models.PositiveIntegerField()
+    digest = models.CharField(max_length=64)  # sha256 of the pack
+    title = models.CharField(max_length=200)
+    pack = models.JSONField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "key", "version"], name="drill_version_once"),
+            models.CheckConstraint(
+                condition=Q(key__regex=r"^[a-z0-9]+(-[a-z0-9]+)*$"), name="drill_key_form"
+            ),
+        ]
+
+
+class Call(TenantRow, DueRow):
+    """One practice conversation between a rep and a persona."""
+
+    class Stage(models.TextChoices):
+        CREATED = "created"
+        LIVE = "live"
+        ENDED = "ended"
+        TRANSCRIBED = "transcribed"
+        SCORED = "scored"
+        FAILED = "failed"
+
+    class Difficulty(models.TextChoices):
+        BEGINNER = "Beginner"
+        ADVANCED = "Advanced"
+        ELITE = "Elite"
+
+    class EndReason(models.TextChoices):
+        REP_ENDED = "rep_ended"
+        NETWORK_LOST = "network_lost"
+        WORKER_LOST = "worker_lost"
+        CEILING = "ceiling"
+        NEVER_CONNECTED = "never_connected"
+
+    public_id = models.CharField(max_length=40, unique=True, default=call_public_id, editable=False)
+    session_id = models.CharField(
+        max_length=40, unique=True, default=session_public_id, editable=False
+    )
+    mode = models.CharField(max_length=4, choices=ApiKey.Mode, default=ApiKey.Mode.LIVE)
+    source = models.CharField(max_length=20, default="roleplay")
+    rep = models.ForeignKey(Rep, on_delete=models.PROTECT, related_name="calls")
+    agency = models.ForeignKey(
+        Agency, null=True, blank=True, on_delete=models.PROTECT, related_name="calls"
+    )
+    external_user_id = models.CharField(max_length=200)
+    external_agency_id = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - null in the API
+    drill_owner = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    drill = models.ForeignKey(Drill, on_delete=models.PROTECT, related_name="calls")
+    drill_key = models.CharField(max_length=100)
+    difficulty = models.CharField(max_length=10, choices=Difficulty, default=Difficulty.ADVANCED)
+    filters = models.JSONField(default=dict, blank=True)
+    persona_name = models.CharField(max_length=100)
+    seed = models.PositiveBigIntegerField()  # the director's choices are replayable from it
+
+    stage = models.CharField(max_length=12, choices=Stage, default=Stage.CREATED)
+    end_reason = models.CharField(max_length=20, choices=EndReason, blank=True)
+    epoch = models.PositiveIntegerField(default=0)  # the fence: every write of a worker names it
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    scored_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["tenant", "-ended_at", "-id"], name="call_newest_first"),
+            models.Index(fields=["due_at"], name="call_due", condition=Q(due_at__isnull=False)),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(stage="live") | Q(started_at__isnull=False), name="call_live_started"
+            ),
+            models.CheckConstraint(
+                condition=~Q(stage__in=["ended", "transcribed", "scored"])
+                | Q(started_at__isnull=False, ended_at__isnull=False),
+                name="call_ended_has_times",
+            ),
+        ]
+
+
+class SessionToken(TenantRow):
+    """A token minted for one redeem. The row, not the JWT, says whether it was spent."""
+
+    jti = models.UUIDField(unique=True, default=uuid.uuid4)
+    api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="+")
+    mode = models.CharField(max_length=4, choices=ApiKey.Mode, default=ApiKey.Mode.LIVE)
+    external_user_id = models.CharField(max_length=200)
+    external_agency_id = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001
+    issued_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    consumed_at = models.DateTimeField(null=True, blank=True)
+    call = models.OneToOneField(
+        Call, null=True, blank=True, on_delete=models.SET_NULL, related_name="session_token"
+    )
+
+
+class Turn(TenantRow):
+    """What one side said, with times in seconds from the start of the call."""
+
+    class Role(models.TextChoices):
+        ASSISTANT = "assistant"  # the persona
+        USER = "user"  # the rep
+
+    call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="turns")
+    number = models.PositiveIntegerField()
+    role = models.CharField(max_length=10, choices=Role)
+    text = models.TextField()  # of the persona: only what was heard
+    start_time = models.FloatField()
+    end_time = models.FloatField()
+    interrupted = models.BooleanField(default=False)
+    words = models.JSONField(default=list, blank=True)  # [{"w", "s", "e", "p"}]
+    latency = models.JSONField(default=dict, blank=True)  # milliseconds by part, see docs/latency.md
+    director = models.JSONField(default=dict, blank=True)  # state and choice that made the reply
+    epoch = models.PositiveIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [models.UniqueConstraint(fields=["call", "number"], name="turn_number_once")]
+
+
+class RecordingPart(TenantRow):
+    """About five seconds of one channel, as Ogg Opus: the packets as they went over the wire."""
+
+    class Channel(models.TextChoices):
+        REP = "rep"
+        PERSONA = "persona"
+
+    call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="recording_parts")
+    channel = models.CharField(max_length=8, choices=Channel)
+    epoch = models.PositiveIntegerField()
+    number = models.PositiveIntegerField()
+    offset = models.FloatField()  # seconds from the start of the call to the first sample
+    duration = models.FloatField()  # seconds
+    file = models.FileField(max_length=300)
+    size = models.PositiveIntegerField()  # bytes
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["offset"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["call", "channel", "epoch", "number"], name="recording_part_once"
+            )
+        ]
+
+
+class LiveWorker(models.Model):
+    """A process that carries calls. Belongs to no tenant."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    host = models.CharField(max_length=200)
+    slots = models.PositiveSmallIntegerField()
+    draining = models.BooleanField(default=False)
+    started_at = models.DateTimeField(auto_now_add=True)
+    heartbeat_at = models.DateTimeField()
+
+
+class LiveSlot(models.Model):
+    """Room for one call on one worker; taken while `lease_until` lies ahead.
+
+    Belongs to no tenant: it names a call by id only. Slots are rows, not a counter, because a
+    counter drifts when a process dies between two writes and a row with a lease mends itself.
+    """
+
+    worker = models.ForeignKey(LiveWorker, on_delete=models.CASCADE, related_name="slot_rows")
+    number = models.PositiveSmallIntegerField()
+    call_id = models.UUIDField(null=True, blank=True, unique=True)
+    tenant_id = models.UUIDField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["worker", "number"], name="slot_once")]

@@ -1,0 +1,153 @@
+"""Who is asking: tenants, their people, their keys."""
+
+import secrets
+import uuid
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Lower
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **extra: object) -> "User":
+        user = self.model(email=self.normalize_email(email).lower(), **extra)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str, **extra: object) -> "User":
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **extra)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person who signs in to the dashboard. Not a rep: reps are named by integrators."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    email = models.EmailField(unique=True)
+    name = models.CharField(max_length=200, blank=True)
+    is_staff = models.BooleanField(default=False)
+    is_active = models.BooleanField(default=True)
+    date_joined = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("email"), name="user_email_any_case")]
+
+
+class Tenant(models.Model):
+    """A reseller of roleplay training. It owns everything else; the API key is its boundary."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "active"
+        SUSPENDED = "suspended"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=200)
+    status = models.CharField(max_length=12, choices=Status, default=Status.ACTIVE)
+    monthly_minutes = models.PositiveIntegerField(null=True, blank=True)  # None: no limit
+    allowed_ips = ArrayField(models.CharField(max_length=64), default=list, blank=True)  # CIDR
+    browser_origins = ArrayField(models.CharField(max_length=300), default=list, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+
+class TenantRow(models.Model):
+    """A row that belongs to one tenant. Row-level security hides it from every other."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        abstract = True
+
+
+class Agency(TenantRow):
+    """A group of reps, named by the integrator (`externalAgencyId`)."""
+
+    external_id = models.CharField(max_length=200)
+    name = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "external_id"], name="agency_once_per_tenant")
+        ]
+
+
+class Rep(TenantRow):
+    """A person who practises, named by the integrator (`externalUserId`)."""
+
+    external_id = models.CharField(max_length=200)
+    agency = models.ForeignKey(
+        Agency, null=True, blank=True, on_delete=models.SET_NULL, related_name="reps"
+    )
+    name = models.CharField(max_length=200, blank=True)
+    email = models.EmailField(blank=True)
+    team = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "external_id"], name="rep_once_per_tenant")
+        ]
+
+
+class Membership(TenantRow):
+    """A user's part in a tenant; `agencies` empty means all of them."""
+
+    class Role(models.TextChoices):
+        OWNER = "owner"
+        MANAGER = "manager"
+        ANALYST = "analyst"
+        DEVELOPER = "developer"
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=12, choices=Role)
+    agencies = ArrayField(models.UUIDField(), default=list, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "user"], name="membership_once_per_tenant")
+        ]
+
+
+class ApiKey(TenantRow):
+    """A bearer of the tenant's backend. Only a digest of it is kept."""
+
+    class Mode(models.TextChoices):
+        LIVE = "live"
+        TEST = "test"
+
+    name = models.CharField(max_length=100)
+    mode = models.CharField(max_length=4, choices=Mode, default=Mode.LIVE)
+    digest = models.BinaryField(max_length=32, unique=True)  # HMAC-SHA256 under `pepper_id`
+    pepper_id = models.CharField(max_length=40)
+    hint = models.CharField(max_length=24)  # first 12 and last 4 characters
+    scopes = ArrayField(models.CharField(max_length=40), default=list, blank=True)
+    agencies = ArrayField(models.UUIDField(), default=list, blank=True)
+    allowed_ips = ArrayField(models.CharField(max_length=64), default=list, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+
+class AuditEvent(TenantRow):
+    """Who did what. The serving role may only insert and read."""
+
+    at = models.DateTimeField(auto_now_add=True)
+    actor = models.CharField(max_length=120)  # user:<id>, key:<id>, system
+    action = models.CharField(max_length=60)
+    target = models.CharField(max_length=120, blank=True)
+    details = models.JSONField(default=dict, blank=True)
+
+
+def public_suffix() -> str:
+    """21 characters of A-Za-z0-9_-: 126 random bits, the tail of every id that leaves us."""
+    return secrets.token_urlsafe(16)[:21]
