@@ -96,6 +96,7 @@ class Call(TenantRow, DueRow):
         indexes = [
             models.Index(fields=["tenant", "-ended_at", "-id"], name="call_newest_first"),
             models.Index(fields=["due_at"], name="call_due", condition=Q(due_at__isnull=False)),
+            models.Index(fields=["started_at"], name="call_live", condition=Q(stage="live")),
         ]
         constraints = [
             models.CheckConstraint(
