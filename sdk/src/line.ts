@@ -1,0 +1,116 @@
+import type { AthosRoleplayError } from "./errors.js";
+import type { Microphone } from "./microphone.js";
+import { Peer } from "./peer.js";
+import { Playback } from "./playback.js";
+import { PROTOCOL_VERSION, type ServerMessage } from "./protocol.js";
+import { Signalling } from "./signalling.js";
+import { PacketWatch } from "./watchdog.js";
+import { abortable } from "./waiting.js";
+
+const LOST_MS = 1_500;
+
+/** Where the call is, and the right to join it. Opaque, from redeeming. */
+export interface Address {
+  connectionUrl: string;
+  connectionTicket: string;
+}
+
+export interface LineHandlers {
+  onMessage: (message: ServerMessage) => void;
+  /** The socket ended by itself: `CallOver`, `TakenOver` or an `AthosRoleplayError`. */
+  onClosed: (reason: Error) => void;
+  onPlaybackBlocked: (error: AthosRoleplayError) => void;
+}
+
+/** One try at carrying the call: a socket, a peer connection and its sound. A call may use up several. */
+export class Line {
+  /** The server has our offer, so it may have moved the call to this line already. */
+  offered = false;
+
+  readonly #handlers: LineHandlers;
+  readonly #microphone: Microphone;
+  #signalling: Signalling | undefined;
+  #peer: Peer | undefined;
+  #playback: Playback | undefined;
+  #watch = new PacketWatch(performance.now());
+
+  constructor(microphone: Microphone, handlers: LineHandlers) {
+    this.#microphone = microphone;
+    this.#handlers = handlers;
+  }
+
+  /** Resolves with the persona when sound flows both ways. Whoever made the line closes it, also after a failure. */
+  async open(address: Address, signal: AbortSignal): Promise<{ name: string }> {
+    const signalling = await Signalling.open(address.connectionUrl, signal);
+    this.#signalling = signalling;
+    signalling.onMessage = this.#handlers.onMessage;
+    signalling.onClosed = this.#handlers.onClosed;
+    const joined = signalling.next("joined", signal);
+    signalling.send({ type: "join", ticket: address.connectionTicket, version: PROTOCOL_VERSION });
+    const { iceServers } = await joined;
+    signal.throwIfAborted(); // closed already: open nothing more
+    const peer = this.#makePeer(iceServers, signalling);
+    return this.#connect(signalling, peer, signal);
+  }
+
+  /** Ends the call on the server. Resolves with nothing: the answer comes through `onClosed`. */
+  end(): void {
+    this.#signalling?.send({ type: "end" });
+  }
+
+  get hasSocket(): boolean {
+    return this.#signalling?.closed === false;
+  }
+
+  /** Counts what arrived since the last time. */
+  async measure(): Promise<void> {
+    if (this.#peer !== undefined) this.#watch.observe(await this.#peer.packetsReceived(), performance.now());
+  }
+
+  /** Milliseconds without a packet. */
+  silentMs(): number {
+    return this.#watch.silentMs(performance.now());
+  }
+
+  get audible(): boolean {
+    return this.silentMs() < LOST_MS && this.#peer?.broken === false;
+  }
+
+  async resumeAudio(): Promise<void> {
+    await this.#playback?.resume();
+  }
+
+  /** No more sound of the persona. */
+  hush(): void {
+    this.#playback?.stop();
+  }
+
+  close(): void {
+    this.hush();
+    this.#signalling?.close();
+    this.#peer?.close();
+  }
+
+  #makePeer(iceServers: RTCIceServer[], signalling: Signalling): Peer {
+    this.#peer = new Peer(iceServers, this.#microphone, {
+      onStream: (stream) => {
+        this.#playback ??= new Playback(stream, this.#handlers.onPlaybackBlocked);
+      },
+      onCandidate: ({ candidate, sdpMid, sdpMLineIndex }) =>
+        signalling.send({ type: "candidate", candidate: { candidate, sdpMid, sdpMLineIndex } }),
+    });
+    return this.#peer;
+  }
+
+  async #connect(signalling: Signalling, peer: Peer, signal: AbortSignal): Promise<{ name: string }> {
+    const answer = signalling.next("answer", signal);
+    const ready = signalling.next("ready", signal);
+    const sdp = await abortable(peer.offer(), signal);
+    this.offered = true;
+    signalling.send({ type: "offer", sdp });
+    await abortable(peer.accept((await answer).sdp), signal);
+    const { persona } = await ready;
+    this.#watch = new PacketWatch(performance.now());
+    return persona;
+  }
+}

@@ -1,0 +1,138 @@
+import { AthosRoleplayError } from "./errors.js";
+import { abortable } from "./waiting.js";
+
+export interface MicrophoneInfo {
+  deviceId: string;
+  /** Empty until the page may use the microphone. */
+  label: string;
+}
+
+/** What sends a track: an `RTCRtpSender`. */
+export type TrackSender = Pick<RTCRtpSender, "replaceTrack">;
+
+export async function listMicrophones(): Promise<MicrophoneInfo[]> {
+  const devices = await navigator.mediaDevices.enumerateDevices();
+  return devices
+    .filter((device) => device.kind === "audioinput")
+    .map(({ deviceId, label }) => ({ deviceId, label }));
+}
+
+/** The rep's microphone: one track, sent by whichever connections are attached. */
+export class Microphone {
+  /** The device stopped by itself. Silence is sent until another one is chosen. */
+  onLost: () => void = () => {};
+
+  readonly #senders = new Set<TrackSender>();
+  #track: MediaStreamTrack;
+  #silence: AudioContext | undefined;
+  #muted = false;
+  #stopped = false;
+  #switches = 0;
+
+  private constructor(track: MediaStreamTrack) {
+    this.#track = track;
+    this.#watch(track);
+  }
+
+  /** Asks the person. A track that comes after the signal fired is switched off at once. */
+  static async open(deviceId: string | undefined, signal: AbortSignal): Promise<Microphone> {
+    return new Microphone(await openTrack(deviceId, signal));
+  }
+
+  get track(): MediaStreamTrack {
+    return this.#track;
+  }
+
+  /** Keeps the sender on the current track. Returns what ends that. */
+  attach(sender: TrackSender): () => void {
+    this.#senders.add(sender);
+    return () => this.#senders.delete(sender);
+  }
+
+  setMuted(muted: boolean): void {
+    this.#muted = muted;
+    this.#track.enabled = !muted;
+  }
+
+  /** Changes the device without a gap in the call. On failure the old one stays; of two switches the later wins. */
+  async switchTo(deviceId: string, signal: AbortSignal): Promise<void> {
+    const turn = ++this.#switches;
+    const track = await openTrack(deviceId, signal);
+    if (this.#stopped || turn !== this.#switches) return track.stop();
+    this.#watch(track);
+    await this.#send(track);
+    await this.#endSilence();
+  }
+
+  /** Off, for good. Harmless to repeat. */
+  stop(): void {
+    this.#stopped = true;
+    this.#track.stop();
+    this.#senders.clear();
+    void this.#endSilence();
+  }
+
+  #watch(track: MediaStreamTrack): void {
+    track.addEventListener("ended", () => {
+      if (this.#stopped || track !== this.#track) return;
+      this.#sendSilence().catch(() => {}); // a connection closed meanwhile; the next one takes the track
+      this.onLost();
+    });
+  }
+
+  async #send(track: MediaStreamTrack): Promise<void> {
+    const old = this.#track;
+    this.#track = track;
+    track.enabled = !this.#muted;
+    await Promise.all([...this.#senders].map((sender) => sender.replaceTrack(track)));
+    old.stop();
+  }
+
+  /** An ended track sends no packets at all, which the far side must take for a broken line. */
+  async #sendSilence(): Promise<void> {
+    const silence = new AudioContext();
+    this.#silence = silence;
+    void silence.resume(); // not awaited: it may wait for a click
+    const [track] = silence.createMediaStreamDestination().stream.getAudioTracks();
+    if (track !== undefined) await this.#send(track);
+  }
+
+  async #endSilence(): Promise<void> {
+    const silence = this.#silence;
+    this.#silence = undefined;
+    await silence?.close();
+  }
+}
+
+async function openTrack(deviceId: string | undefined, signal: AbortSignal): Promise<MediaStreamTrack> {
+  const opening = navigator.mediaDevices.getUserMedia({ audio: constraints(deviceId) });
+  try {
+    const stream = await abortable(opening, signal);
+    const [track] = stream.getAudioTracks();
+    if (track === undefined) throw new AthosRoleplayError("NO_MIC_AVAILABLE");
+    return track;
+  } catch (cause) {
+    if (signal.aborted) {
+      // The person may still be looking at the question; their answer must not leave a microphone on.
+      opening.then(stopAll, () => {});
+      throw signal.reason;
+    }
+    throw microphoneError(cause);
+  }
+}
+
+function constraints(deviceId: string | undefined): MediaTrackConstraints {
+  const clean = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
+  return deviceId === undefined ? clean : { ...clean, deviceId: { exact: deviceId } };
+}
+
+function stopAll(stream: MediaStream): void {
+  for (const track of stream.getTracks()) track.stop();
+}
+
+function microphoneError(cause: unknown): AthosRoleplayError {
+  if (cause instanceof AthosRoleplayError) return cause;
+  const name = cause instanceof Error ? cause.name : "";
+  const denied = name === "NotAllowedError" || name === "SecurityError";
+  return new AthosRoleplayError(denied ? "MIC_PERMISSION_DENIED" : "NO_MIC_AVAILABLE", undefined, { cause });
+}

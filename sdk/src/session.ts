@@ -1,0 +1,253 @@
+import { abortError, AthosRoleplayError } from "./errors.js";
+import { Emitter, type AthosEventName, type Listener } from "./events.js";
+import { Lines } from "./lines.js";
+import type { Log } from "./log.js";
+import { listMicrophones, Microphone, type MicrophoneInfo } from "./microphone.js";
+import type { ServerMessage } from "./protocol.js";
+import { redeem, type Redeemed, type RedeemRequest } from "./redeem.js";
+import { CallOver, TakenOver } from "./signalling.js";
+
+const GOODBYE_MS = 2_000; // how long the server may take to confirm the end
+
+export interface SessionOptions extends RedeemRequest {
+  token: string;
+  apiBase: string;
+}
+
+/** One call, from the rep's side. */
+export interface AthosRoleplaySession {
+  /**
+   * Asks for the microphone, then redeems the token and joins the call. Resolves when both can hear each
+   * other. Rejects with the `AthosRoleplayError` that is emitted too, or with an `AbortError` after
+   * `disconnect()`; the microphone is off again then. A session connects once.
+   */
+  connect(): Promise<void>;
+  /** Ends the call. Works at any time, any number of times; cancels a `connect()` under way without an event. */
+  disconnect(): Promise<void>;
+  /** Returns the function that unsubscribes. */
+  on<Name extends AthosEventName>(event: Name, callback: Listener<Name>): () => void;
+  off<Name extends AthosEventName>(event: Name, callback: Listener<Name>): void;
+  listMicrophones(): Promise<MicrophoneInfo[]>;
+  /** Before the call: the one to ask for. During it: switches without dropping the call. */
+  setMicrophone(deviceId: string): Promise<void>;
+  mute(): Promise<void>;
+  unmute(): Promise<void>;
+  /** For a click handler, after `AUDIO_PLAYBACK_BLOCKED`. */
+  resumeAudio(): Promise<void>;
+}
+
+type State = "idle" | "connecting" | "live" | "ending" | "ended";
+
+export class Session implements AthosRoleplaySession {
+  readonly #options: SessionOptions;
+  readonly #log: Log;
+  readonly #emitter = new Emitter();
+  readonly #life = new AbortController();
+  readonly #speaking = new Set<"personaSpeaking" | "userSpeaking">();
+  #state: State = "idle";
+  #deviceId: string | undefined;
+  #muted = false;
+  #microphone: Microphone | undefined;
+  #call: Redeemed | undefined;
+  #lines: Lines | undefined;
+  #liveAt = 0;
+  #goodbye: Promise<void> | undefined;
+  #confirmEnd: () => void = () => {};
+
+  constructor(options: SessionOptions, log: Log) {
+    this.#options = options;
+    this.#log = log;
+  }
+
+  async connect(): Promise<void> {
+    if (this.#state !== "idle") throw new AthosRoleplayError("SESSION_ALREADY_CONNECTED");
+    this.#state = "connecting";
+    window.addEventListener("pagehide", this.#leave);
+    this.#emitter.emit("connecting");
+    try {
+      const persona = await this.#join(this.#life.signal);
+      this.#life.signal.throwIfAborted();
+      this.#goLive(persona);
+    } catch (cause) {
+      throw this.#connectFailed(cause);
+    }
+  }
+
+  disconnect(): Promise<void> {
+    this.#goodbye ??= this.#state === "live" ? this.#hangUp() : this.#cancel();
+    return this.#goodbye;
+  }
+
+  on<Name extends AthosEventName>(event: Name, callback: Listener<Name>): () => void {
+    return this.#emitter.on(event, callback);
+  }
+
+  off<Name extends AthosEventName>(event: Name, callback: Listener<Name>): void {
+    this.#emitter.off(event, callback);
+  }
+
+  listMicrophones(): Promise<MicrophoneInfo[]> {
+    return listMicrophones();
+  }
+
+  async setMicrophone(deviceId: string): Promise<void> {
+    this.#deviceId = deviceId;
+    if (this.#microphone === undefined || this.#life.signal.aborted) return;
+    try {
+      await this.#microphone.switchTo(deviceId, this.#life.signal);
+    } catch (cause) {
+      if (this.#life.signal.aborted) throw abortError();
+      throw this.#report(cause);
+    }
+  }
+
+  async mute(): Promise<void> {
+    this.#muted = true;
+    this.#microphone?.setMuted(true);
+  }
+
+  async unmute(): Promise<void> {
+    this.#muted = false;
+    this.#microphone?.setMuted(false);
+  }
+
+  async resumeAudio(): Promise<void> {
+    await this.#lines?.resumeAudio();
+  }
+
+  /** Microphone first: who says no has not spent the token. */
+  async #join(signal: AbortSignal): Promise<{ name: string }> {
+    signal.throwIfAborted(); // a listener of `connecting` may have disconnected
+    this.#microphone = await Microphone.open(this.#deviceId, signal);
+    this.#microphone.setMuted(this.#muted);
+    this.#microphone.onLost = () => this.#report(new AthosRoleplayError("MIC_DEVICE_DISCONNECTED"));
+    signal.throwIfAborted();
+    const { apiBase, token, drillKey, filters, difficulty } = this.#options;
+    this.#call = await redeem(apiBase, token, { drillKey, filters, difficulty }, signal);
+    signal.throwIfAborted();
+    this.#log("redeemed", { sessionId: this.#call.sessionId, callId: this.#call.callId });
+    this.#lines = this.#makeLines(this.#call, this.#microphone);
+    return this.#lines.connect(signal);
+  }
+
+  #makeLines(call: Redeemed, microphone: Microphone): Lines {
+    const handlers = {
+      onMessage: (message: ServerMessage) => this.#onMessage(message),
+      onPlaybackBlocked: (error: AthosRoleplayError) => this.#report(error),
+      onReconnecting: () => this.#onReconnecting(),
+      onReconnected: () => this.#emitter.emit("reconnected"),
+      onEnd: (reason: Error) => this.#onEnd(reason),
+    };
+    return new Lines(call, microphone, handlers, this.#log);
+  }
+
+  #goLive(persona: { name: string }): void {
+    this.#state = "live";
+    this.#liveAt = performance.now();
+    this.#log("live");
+    this.#lines?.keep(this.#life.signal).catch((cause: unknown) => {
+      if (!this.#life.signal.aborted) this.#log("watching failed", { cause: String(cause) });
+    });
+    this.#emitter.emit("ready", { persona });
+  }
+
+  #connectFailed(cause: unknown): Error {
+    const cancelled = this.#life.signal.aborted;
+    this.#close();
+    if (cancelled) return abortError();
+    const error = this.#report(cause);
+    if (this.#call !== undefined) this.#emitter.emit("ended", { callId: this.#call.callId, durationSec: 0 });
+    return error;
+  }
+
+  /** Before the call is live: no event, and what was begun is undone. */
+  async #cancel(): Promise<void> {
+    this.#lines?.end();
+    this.#close();
+  }
+
+  /** Both are silent at once; the server's word on the duration may take a moment. */
+  async #hangUp(): Promise<void> {
+    this.#state = "ending";
+    this.#microphone?.stop();
+    const told = this.#lines?.end() === true;
+    this.#lines?.hush();
+    this.#life.abort(abortError());
+    if (told) await this.#endConfirmed();
+    this.#finish();
+  }
+
+  #endConfirmed(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, GOODBYE_MS);
+      this.#confirmEnd = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  readonly #leave = (): void => {
+    if (this.#state === "connecting") return void this.#cancel();
+    this.#lines?.end();
+    this.#finish();
+  };
+
+  #onMessage(message: ServerMessage): void {
+    if (message.type !== "personaSpeaking" && message.type !== "userSpeaking") return;
+    if (this.#state !== "live" || message.speaking === this.#speaking.has(message.type)) return;
+    if (message.speaking) this.#speaking.add(message.type);
+    else this.#speaking.delete(message.type);
+    this.#emitter.emit(message.type, { speaking: message.speaking });
+  }
+
+  #onReconnecting(): void {
+    this.#allSilent();
+    this.#emitter.emit("reconnecting");
+  }
+
+  #onEnd(reason: Error): void {
+    if (reason instanceof CallOver) return this.#finish(reason.durationSec);
+    if (this.#state === "live") this.#finish(undefined, reason);
+  }
+
+  /** The end of a live call, once. */
+  #finish(durationSec = Math.round((performance.now() - this.#liveAt) / 1000), error?: Error): void {
+    if (this.#call === undefined || (this.#state !== "live" && this.#state !== "ending")) return;
+    this.#close();
+    this.#allSilent();
+    if (error !== undefined) this.#report(error);
+    this.#emitter.emit("ended", { callId: this.#call.callId, durationSec });
+    this.#confirmEnd();
+  }
+
+  #allSilent(): void {
+    for (const event of this.#speaking) this.#emitter.emit(event, { speaking: false });
+    this.#speaking.clear();
+  }
+
+  #report(cause: unknown): AthosRoleplayError {
+    const error = asAthosError(cause);
+    this.#log("error", { code: error.code });
+    this.#emitter.emit("error", { code: error.code, message: error.message });
+    return error;
+  }
+
+  /** Whatever happened: microphone off, sound off, nothing open. */
+  #close(): void {
+    this.#state = "ended";
+    window.removeEventListener("pagehide", this.#leave);
+    this.#life.abort(abortError());
+    this.#microphone?.stop();
+    this.#lines?.close();
+    this.#log("closed");
+  }
+}
+
+function asAthosError(cause: unknown): AthosRoleplayError {
+  if (cause instanceof AthosRoleplayError) return cause;
+  if (cause instanceof TakenOver)
+    return new AthosRoleplayError("SESSION_ALREADY_CONNECTED", "This call goes on in another tab.");
+  if (cause instanceof CallOver) return new AthosRoleplayError("NETWORK_LOST", "The call ended before it began.");
+  return new AthosRoleplayError("INTERNAL_ERROR", undefined, { cause });
+}
