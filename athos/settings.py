@@ -14,12 +14,14 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
 VAR_DIR = Path(env.str("ATHOS_VAR", default=str(BASE_DIR / "var"))).resolve()
-if (VAR_DIR / "embedded.env").is_file() and "DATABASE_URL" not in env.ENVIRON:
+_COMMAND = sys.argv[1] if len(sys.argv) > 1 else ""
+# `up` writes that file, and must not take the last run's engines for somebody's own.
+if _COMMAND != "up" and (VAR_DIR / "embedded.env").is_file() and "DATABASE_URL" not in env.ENVIRON:
     environ.Env.read_env(VAR_DIR / "embedded.env")
 
 EMBEDDED = env.bool("ATHOS_EMBEDDED", default=False)
 # `up` makes the secrets and the engines, so it must load settings before either exists.
-BOOTSTRAP = len(sys.argv) > 1 and sys.argv[1] in {"up", "makemigrations", "help"}
+BOOTSTRAP = _COMMAND in {"up", "makemigrations", "help", "doctor"}
 
 
 def _secret(name: str) -> str:
@@ -35,7 +37,9 @@ def _keyring(name: str) -> dict[str, str]:
     for entry in _secret(name).split(",") if not BOOTSTRAP else ["bootstrap:" + "x" * 40]:
         kid, _, secret = entry.strip().partition(":")
         if not kid or len(secret) < 32:
-            raise ImproperlyConfigured(f"{name}: '{kid}' needs the form id:secret (32+ characters).")
+            raise ImproperlyConfigured(
+                f"{name}: '{kid}' needs the form id:secret (32+ characters)."
+            )
         ring[kid] = secret
     return ring
 
@@ -108,8 +112,10 @@ _POOL = {"min_size": 0, "max_size": env.int("DATABASE_POOL", default=8), "timeou
 def _database(name: str, **options: object) -> dict[str, object]:
     url = env.str(name, default=_DEAD_DATABASE if BOOTSTRAP else environ.Env.NOTSET)
     config: dict[str, object] = environ.Env.db_url_config(url)
-    config |= {"CONN_MAX_AGE": 0, "OPTIONS": {"connect_timeout": 5, **options}}
-    return config
+    given: dict[str, object] = config.pop("OPTIONS", {})  # type: ignore[assignment]
+    if "host" in given:  # postgres://role@/name?host=/folder/of/the/socket
+        config["HOST"] = given.pop("host")
+    return config | {"CONN_MAX_AGE": 0, "OPTIONS": {"connect_timeout": 5, **given, **options}}
 
 
 DATABASES = {

@@ -1,0 +1,1 @@
+"""PostgreSQL and Valkey as plain child processes, and the supervisor of `manage.py up`."""

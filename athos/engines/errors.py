@@ -1,0 +1,5 @@
+"""What can go wrong before the product runs. The message is written for the person at the terminal."""
+
+
+class EngineError(Exception):
+    """An engine, a port or a folder is not as it must be; the message says what to do."""

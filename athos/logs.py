@@ -1,0 +1,44 @@
+"""One log line: `time level logger message key=value`, ids and figures only."""
+
+import logging
+import time
+from typing import Any, ClassVar
+
+_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_LONGEST_VALUE = 120  # characters
+
+
+class KeyValueFormatter(logging.Formatter):
+    """Prints of `extra` only what is known to be an id, a code or a number.
+
+    An allow-list, because a name, a prompt or a sentence in a log can't be taken back. A text
+    under another name appears as `name=?`, so that whoever wrote the line sees that it is missing.
+    """
+
+    NAMES: ClassVar[frozenset[str]] = frozenset(
+        {"code", "reason", "status", "method", "route", "stage", "kind", "queue", "event", "child"}
+        | {"provider", "engine", "host", "signal", "error", "pid", "state", "check", "version"}
+    )
+    converter = time.gmtime
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+    def format(self, record: logging.LogRecord) -> str:
+        head = f"{self.formatTime(record)} {record.levelname} {record.name} {record.getMessage()}"
+        facts = (
+            f"{name}={self._value(name, value)}"
+            for name, value in sorted(vars(record).items())
+            if name not in _OWN
+        )
+        line = " ".join([head.replace("\n", "\\n"), *facts])
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        return line
+
+    def _value(self, name: str, value: Any) -> str:
+        if value is None or isinstance(value, bool | int | float):
+            return str(value)
+        if name not in self.NAMES and not name.endswith("id"):
+            return "?"
+        text = str(value)[:_LONGEST_VALUE]
+        return text if text.isprintable() and " " not in text else repr(text)
