@@ -3,8 +3,9 @@
 import uuid
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
+from tenants.isolation import CATALOGUE
 from tenants.models import Agency, ApiKey, Rep, Tenant, TenantRow, public_suffix
 from work.models import DueRow
 
@@ -69,14 +70,25 @@ class Call(TenantRow, DueRow):
     )
     mode = models.CharField(max_length=4, choices=ApiKey.Mode, default=ApiKey.Mode.LIVE)
     source = models.CharField(max_length=20, default="roleplay")
-    rep = models.ForeignKey(Rep, on_delete=models.PROTECT, related_name="calls")
+    rep = models.ForeignKey(
+        Rep, on_delete=models.PROTECT, related_name="calls", db_constraint=False
+    )
     agency = models.ForeignKey(
-        Agency, null=True, blank=True, on_delete=models.PROTECT, related_name="calls"
+        Agency,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="calls",
+        db_constraint=False,
     )
     external_user_id = models.CharField(max_length=200)
     external_agency_id = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - null in the API
-    drill_owner = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
-    drill = models.ForeignKey(Drill, on_delete=models.PROTECT, related_name="calls")
+    drill_owner = models.ForeignKey(
+        Tenant, on_delete=models.PROTECT, related_name="+", db_constraint=False
+    )
+    drill = models.ForeignKey(
+        Drill, on_delete=models.PROTECT, related_name="calls", db_constraint=False
+    )
     drill_key = models.CharField(max_length=100)
     difficulty = models.CharField(max_length=10, choices=Difficulty, default=Difficulty.ADVANCED)
     filters = models.JSONField(default=dict, blank=True)
@@ -107,6 +119,10 @@ class Call(TenantRow, DueRow):
                 | Q(started_at__isnull=False, ended_at__isnull=False),
                 name="call_ended_has_times",
             ),
+            models.CheckConstraint(
+                condition=Q(drill_owner=F("tenant")) | Q(drill_owner=CATALOGUE),
+                name="call_drill_own_or_shared",
+            ),
         ]
 
 
@@ -114,7 +130,9 @@ class SessionToken(TenantRow):
     """A token minted for one redeem. The row, not the JWT, says whether it was spent."""
 
     jti = models.UUIDField(unique=True, default=uuid.uuid4)
-    api_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="+")
+    api_key = models.ForeignKey(
+        ApiKey, on_delete=models.PROTECT, related_name="+", db_constraint=False
+    )
     mode = models.CharField(max_length=4, choices=ApiKey.Mode, default=ApiKey.Mode.LIVE)
     external_user_id = models.CharField(max_length=200)
     external_agency_id = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001
@@ -122,7 +140,12 @@ class SessionToken(TenantRow):
     expires_at = models.DateTimeField()
     consumed_at = models.DateTimeField(null=True, blank=True)
     call = models.OneToOneField(
-        Call, null=True, blank=True, on_delete=models.SET_NULL, related_name="session_token"
+        Call,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="session_token",
+        db_constraint=False,
     )
 
 
@@ -133,7 +156,9 @@ class Turn(TenantRow):
         ASSISTANT = "assistant"  # the persona
         USER = "user"  # the rep
 
-    call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="turns")
+    call = models.ForeignKey(
+        Call, on_delete=models.CASCADE, related_name="turns", db_constraint=False
+    )
     number = models.PositiveIntegerField()
     role = models.CharField(max_length=10, choices=Role)
     text = models.TextField()  # of the persona: only what was heard
@@ -141,7 +166,9 @@ class Turn(TenantRow):
     end_time = models.FloatField()
     interrupted = models.BooleanField(default=False)
     words = models.JSONField(default=list, blank=True)  # [{"w", "s", "e", "p"}]
-    latency = models.JSONField(default=dict, blank=True)  # milliseconds by part, see docs/latency.md
+    latency = models.JSONField(
+        default=dict, blank=True
+    )  # milliseconds by part, see docs/latency.md
     director = models.JSONField(default=dict, blank=True)  # state and choice that made the reply
     epoch = models.PositiveIntegerField()
     created_at = models.DateTimeField(auto_now_add=True)
@@ -158,7 +185,9 @@ class RecordingPart(TenantRow):
         REP = "rep"
         PERSONA = "persona"
 
-    call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="recording_parts")
+    call = models.ForeignKey(
+        Call, on_delete=models.CASCADE, related_name="recording_parts", db_constraint=False
+    )
     channel = models.CharField(max_length=8, choices=Channel)
     epoch = models.PositiveIntegerField()
     number = models.PositiveIntegerField()

@@ -2,12 +2,14 @@
 
 import secrets
 import uuid
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Lower
+
+from tenants.isolation import TenantManager, tenant_manager
 
 
 class UserManager(BaseUserManager["User"]):
@@ -55,12 +57,22 @@ class Tenant(models.Model):
     browser_origins = ArrayField(models.CharField(max_length=300), default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects: ClassVar[models.Manager["Tenant"]] = tenant_manager("id", models.Manager)
+
 
 class TenantRow(models.Model):
-    """A row that belongs to one tenant. Row-level security hides it from every other."""
+    """A row that belongs to one tenant. Row-level security hides it from every other.
+
+    Every ForeignKey of such a row has `db_constraint=False`; the migration adds the real one by
+    `row_security.composite_foreign_key`, over (tenant_id, x_id), or `plain_foreign_key`.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    tenant = models.ForeignKey(
+        Tenant, on_delete=models.PROTECT, related_name="+", db_constraint=False
+    )
+
+    objects: ClassVar[TenantManager[Self]] = tenant_manager()
 
     class Meta:
         abstract = True
@@ -84,7 +96,12 @@ class Rep(TenantRow):
 
     external_id = models.CharField(max_length=200)
     agency = models.ForeignKey(
-        Agency, null=True, blank=True, on_delete=models.SET_NULL, related_name="reps"
+        Agency,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="reps",
+        db_constraint=False,
     )
     name = models.CharField(max_length=200, blank=True)
     email = models.EmailField(blank=True)
@@ -106,7 +123,9 @@ class Membership(TenantRow):
         ANALYST = "analyst"
         DEVELOPER = "developer"
 
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(
+        User, on_delete=models.CASCADE, related_name="memberships", db_constraint=False
+    )
     role = models.CharField(max_length=12, choices=Role)
     agencies = ArrayField(models.UUIDField(), default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -1,0 +1,147 @@
+"""Every failure in the one envelope: `{"error": {"code", "message", "requestId"}}`.
+
+API views raise; `exception_handler` answers. What fails before or beside a view (unknown path, bad
+host, a crash in middleware) comes through Django's handler functions at the end of this file.
+"""
+
+import logging
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from tenants.errors import AthosError, InvalidRequest, RateLimited, ServiceUnavailable
+
+logger = logging.getLogger(__name__)
+
+API_PREFIX = "/api/"
+DATABASE_RETRY_SECONDS = 2
+
+
+class NotFound(AthosError):
+    code, status, message = "NOT_FOUND", 404, "There is nothing at this address."
+
+
+class MethodNotAllowed(AthosError):
+    code, status, message = "METHOD_NOT_ALLOWED", 405, "This address does not answer that method."
+
+
+class PayloadTooLarge(AthosError):
+    code, status, message = "PAYLOAD_TOO_LARGE", 413, "The request body is too large."
+
+
+class UnsupportedMediaType(AthosError):
+    code, status, message = "UNSUPPORTED_MEDIA_TYPE", 415, "Send application/json."
+
+
+class DatabaseAway(ServiceUnavailable):
+    message = "The service is not available right now. Try again shortly."
+
+
+def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
+    """Django REST framework's hook: any exception in an API view becomes an answer."""
+    request = context["request"]
+    refusal = as_refusal(exc)
+    if refusal.status >= 500:
+        _log(refusal, exc, request)
+    return Response(
+        envelope(refusal, request), status=refusal.status, headers=_headers(refusal, exc)
+    )
+
+
+def as_refusal(exc: Exception) -> AthosError:
+    """The error of the contract that stands for this exception."""
+    match exc:
+        case AthosError():
+            return exc
+        case OperationalError() | InterfaceError():
+            return DatabaseAway(retry_after=DATABASE_RETRY_SECONDS)
+        case Http404() | exceptions.NotFound():
+            return NotFound()
+        case exceptions.MethodNotAllowed():
+            return MethodNotAllowed()
+        case exceptions.UnsupportedMediaType():
+            return UnsupportedMediaType()
+        case exceptions.Throttled():
+            return RateLimited(retry_after=max(1, int(exc.wait or 1)))
+        case RequestDataTooBig():
+            return PayloadTooLarge()
+        case exceptions.APIException() if exc.status_code < 500:
+            return InvalidRequest()
+        case _:
+            return AthosError()
+
+
+def envelope(refusal: AthosError, request: Any) -> dict[str, dict[str, object]]:
+    """The body of an error answer."""
+    error: dict[str, object] = {
+        "code": refusal.code,
+        "message": refusal.message,
+        "requestId": getattr(request, "request_id", ""),
+    }
+    if refusal.details:
+        error["details"] = refusal.details
+    return {"error": error}
+
+
+def _headers(refusal: AthosError, exc: Exception | None = None) -> dict[str, str]:
+    headers = {}
+    if refusal.retry_after is not None:
+        headers["Retry-After"] = str(refusal.retry_after)
+    if refusal.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(exc, exceptions.MethodNotAllowed) and getattr(exc, "allowed", None):
+        headers["Allow"] = ", ".join(exc.allowed)
+    return headers
+
+
+def _log(refusal: AthosError, exc: Exception, request: Any) -> None:
+    """A refusal that we meant is one line; anything else comes with its traceback."""
+    facts = {"request_id": getattr(request, "request_id", ""), "code": refusal.code}
+    if isinstance(exc, AthosError):
+        logger.warning("request refused", extra=facts)
+    else:
+        logger.error("request failed", exc_info=exc, extra=facts)
+
+
+def refusal_response(refusal: AthosError, request: HttpRequest) -> HttpResponse:
+    """The same answer outside Django REST framework."""
+    return JsonResponse(
+        envelope(refusal, request), status=refusal.status, headers=_headers(refusal)
+    )
+
+
+def is_api(request: HttpRequest) -> bool:
+    return request.path.startswith(API_PREFIX)
+
+
+# --- Django's handlers, named in athos/urls.py ---------------------------------------------------
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if not is_api(request):
+        return defaults.bad_request(request, exception)
+    too_big = isinstance(exception, RequestDataTooBig)
+    return refusal_response(PayloadTooLarge() if too_big else InvalidRequest(), request)
+
+
+def permission_denied(request: HttpRequest, exception: PermissionDenied) -> HttpResponse:
+    if not is_api(request):
+        return defaults.permission_denied(request, exception)
+    return refusal_response(InvalidRequest(), request)
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if not is_api(request):
+        return defaults.page_not_found(request, exception)
+    return refusal_response(NotFound(), request)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    return (
+        refusal_response(AthosError(), request) if is_api(request) else defaults.server_error(request)
+    )

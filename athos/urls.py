@@ -1,0 +1,12 @@
+"""All addresses. Apps own their own; here they get their place."""
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("calls.urls")),
+]
+
+handler400 = "athos.errors.bad_request"
+handler403 = "athos.errors.permission_denied"
+handler404 = "athos.errors.page_not_found"
+handler500 = "athos.errors.server_error"
