@@ -1,0 +1,72 @@
+"""The persona's side of a turn: lines out of the brain, and what of them was heard."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class SpokenLine:
+    """One line of a reply on its way to the rep's ear. Times are seconds of the call."""
+
+    number: int
+    text: str
+    cue: Mapping[str, Any]
+    started_at: float | None = None
+    ended_at: float | None = None
+    heard: float = 0.0  # share that was played
+    over: bool = False
+
+    def heard_text(self) -> str:
+        """The words that were played, cut where the line was cut."""
+        return self.text if self.heard >= 0.995 else cut_to_share(self.text, self.heard)
+
+
+@dataclass
+class SpokenReply:
+    """The lines that answer one turn, and when each was heard."""
+
+    heard_turn: Any  # what it answers, None for an opening or a silence
+    lines: list[SpokenLine] = field(default_factory=list)
+    complete: bool = False  # the brain has no more lines
+    cut: bool = False
+    latency: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def started_at(self) -> float | None:
+        times = [line.started_at for line in self.lines if line.started_at is not None]
+        return min(times, default=None)
+
+    @property
+    def ended_at(self) -> float | None:
+        times = [line.ended_at for line in self.lines if line.ended_at is not None]
+        return max(times, default=None)
+
+    @property
+    def over(self) -> bool:
+        """Nothing of it will sound any more."""
+        return (self.complete or self.cut) and all(line.over for line in self.lines)
+
+    def seconds_heard(self) -> float:
+        started, ended = self.started_at, self.ended_at
+        return 0.0 if started is None or ended is None else ended - started
+
+    def text(self) -> str:
+        return " ".join(filter(None, (line.heard_text() for line in self.lines)))
+
+
+def cut_to_share(text: str, share: float) -> str:
+    """The first words of a text that fit into a share (0..1) of its sound.
+
+    Speech runs at a nearly even number of letters a second, so a word counts as heard when two
+    thirds of its letters lie inside the share.
+    """
+    words = text.split()
+    budget = share * sum(len(word) + 1 for word in words)
+    heard = []
+    for word in words:
+        if budget < 0.66 * len(word):
+            break
+        heard.append(word)
+        budget -= len(word) + 1
+    return " ".join(heard)

@@ -1,0 +1,67 @@
+"""The audio path of one call, frame by frame: nothing in here waits."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from calls.live.codec import SILENT_PACKET, CodecError
+from calls.live.events import WIRE_RATE, MicrophoneFrame, Pcm
+from calls.live.playout import Playout
+from calls.live.recorder import Recorder
+from calls.live.stt import Ear
+from calls.live.turns import Decision, TurnTaker
+from calls.live.vad import SpeechStage
+
+
+class Pipeline:
+    """Microphone in, decisions out; persona out, one packet per 20 ms."""
+
+    def __init__(
+        self,
+        *,
+        decode: Callable[[bytes], Pcm],
+        speech: SpeechStage,
+        ear: Ear,
+        turns: TurnTaker,
+        playout: Playout,
+        recorder: Recorder,
+        on_decisions: Callable[[list[Decision]], None],
+    ) -> None:
+        self._decode = decode
+        self._speech = speech
+        self._ear = ear
+        self._turns = turns
+        self._playout = playout
+        self._recorder = recorder
+        self._on_decisions = on_decisions
+        self._heard_until = 0.0
+
+    def microphone(self, *, packet: bytes | None, samples: int, captured: float) -> None:
+        """One packet, or the hole of a lost one; `captured` in seconds of the call.
+
+        Packets follow each other on the time line even when two connections overlap.
+        """
+        at = max(captured, self._heard_until)
+        self._heard_until = at + samples / WIRE_RATE
+        pcm = self._decoded(packet, samples)
+        self._recorder.rep(at, packet)
+        heard, windows = self._speech.push(MicrophoneFrame(at, pcm, packet))
+        self._ear.hear(at, heard)
+        for window in windows:
+            decisions = self._turns.window(window.at, window.probability)
+            if decisions:
+                self._on_decisions(decisions)
+
+    def next_packet(self, at: float) -> bytes:
+        """What the persona says in the frame that starts at `at`."""
+        packet = self._playout.next(at)
+        self._recorder.persona(at, packet)
+        return SILENT_PACKET if packet is None else packet
+
+    def _decoded(self, packet: bytes | None, samples: int) -> Pcm:
+        if packet is None:
+            return np.zeros(samples, np.int16)
+        try:
+            return self._decode(packet)
+        except CodecError:
+            return np.zeros(samples, np.int16)

@@ -1,0 +1,318 @@
+"""A process that carries calls: its place in the database, its sessions, its messages.
+
+The only module of the live call that knows the database and the channel layer. Database work runs
+in a small pool of threads; the loop that carries audio never waits for it.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from channels.exceptions import ChannelFull
+from channels.layers import BaseChannelLayer
+from django.db import DatabaseError, connections
+from redis.exceptions import RedisError
+
+from calls.live.events import Part, Turn
+from calls.live.peer import PeerError, PeerSettings
+from calls.live.session import CallBrief, Engines, Fenced, Notify, Session
+from calls.services import live as services
+
+logger = logging.getLogger(__name__)
+
+BEAT_SECONDS = 2.0
+SILENT_AFTER = 5.0  # seconds without a renewed lease: somebody else may own our calls
+DATABASE_THREADS = 4
+OUTBOX = 1000  # messages waiting for the channel layer
+WRITE_TRIES = (0.2, 0.5, 1.0, 2.0)  # seconds between tries while the database is away
+
+Result = TypeVar("Result")
+MakeEngines = Callable[[services.OwnedCall], Awaitable[Engines]]
+
+
+class Database:
+    """Runs services in threads of its own, each on a connection given back afterwards."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="database")
+
+    async def __call__(self, service: Callable[..., Result], **arguments: Any) -> Result:
+        def run() -> Result:
+            try:
+                return service(**arguments)
+            finally:
+                connections.close_all()
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, run)
+
+    async def persist(self, service: Callable[..., None], **arguments: Any) -> None:
+        """Write, waiting out a short absence of the database. Raises Fenced or DatabaseError."""
+        for pause in (*WRITE_TRIES, None):
+            try:
+                await self(service, **arguments)
+            except services.CallNotOurs as lost:
+                raise Fenced from lost
+            except DatabaseError:
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+            else:
+                return
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class DatabaseLog:
+    """Keeps one call. See `calls.live.session.CallLog`."""
+
+    def __init__(self, database: Database, call: services.OwnedCall) -> None:
+        self._database = database
+        self._call = call
+
+    async def live(self) -> None:
+        await self._database.persist(services.call_live, call=self._call)
+
+    async def turn(self, number: int, turn: Turn) -> None:
+        values = {
+            "role": turn.role,
+            "text": turn.text,
+            "start_time": turn.start,
+            "end_time": turn.end,
+            "interrupted": turn.interrupted,
+            "latency": {part: round(value, 1) for part, value in turn.latency.items()},
+            "director": dict(turn.director),
+        }
+        await self._database.persist(
+            services.turn_add, call=self._call, number=number, values=values
+        )
+
+    async def part(self, part: Part) -> None:
+        await self._database.persist(
+            services.recording_part_add,
+            call=self._call,
+            channel=part.channel,
+            number=part.number,
+            offset=part.offset,
+            duration=part.duration,
+            data=part.data,
+        )
+
+    async def ended(self, reason: str, seconds: float) -> None:
+        await self._database.persist(
+            services.call_end, call=self._call, reason=reason, seconds=seconds
+        )
+
+
+class Worker:
+    """Takes calls whose slot it holds, and answers the browsers that carry them."""
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        slots: int,
+        layer: BaseChannelLayer,
+        peers: PeerSettings,
+        make_engines: MakeEngines,
+    ) -> None:
+        self._host = host
+        self._slots = slots
+        self._layer = layer
+        self._peers = peers
+        self._make_engines = make_engines
+        self._database = Database()
+        self._sessions: dict[uuid.UUID, Session] = {}
+        self._opening: dict[uuid.UUID, asyncio.Lock] = {}
+        self._notifiers: dict[str, Notify] = {}
+        self._outbox: asyncio.Queue[tuple[str, Mapping[str, Any]]] = asyncio.Queue(OUTBOX)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stopping = asyncio.Event()
+        self.id: uuid.UUID | None = None
+
+    async def run(self) -> None:
+        """Serve until `stop`; then end what is live and leave."""
+        worker = await self._database(services.worker_register, host=self._host, slots=self._slots)
+        self.id = worker.pk
+        logger.info("live worker ready", extra={"worker": self.id.hex, "slots": self._slots})
+        beat = asyncio.create_task(self._beat())
+        listen = asyncio.create_task(self._listen())
+        send = asyncio.create_task(self._send_all())
+        try:
+            await self._stopping.wait()
+        finally:
+            await _end(beat, listen)
+            await self._leave()
+            await _end(send)
+
+    async def drain(self, limit: float) -> None:
+        """Take no new calls; stop when the last has ended, or after `limit` seconds."""
+        if self.id is not None:
+            await self._database(services.worker_drain, worker_id=self.id)
+        deadline = asyncio.get_running_loop().time() + limit
+        while self._sessions and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.2)
+        self._stopping.set()
+
+    async def _leave(self) -> None:
+        endings = [session.end("worker_lost") for session in self._sessions.values()]
+        await asyncio.gather(*endings, return_exceptions=True)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._outbox.join(), 1.0)
+        for task in list(self._tasks):
+            task.cancel()
+        try:
+            await self._database(services.worker_leave, worker_id=self.id)
+        except DatabaseError:
+            logger.warning("could not sign off; the heartbeat will tell")
+        self._database.close()
+
+    # -- the lease
+
+    async def _beat(self) -> None:
+        renewed = asyncio.get_running_loop().time()
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            calls = list(self._sessions)
+            try:
+                held = await asyncio.wait_for(
+                    self._database(services.worker_beat, worker_id=self.id, calls=calls), 3.0
+                )
+            except (DatabaseError, TimeoutError):
+                logger.warning("lease could not be renewed")
+                if asyncio.get_running_loop().time() - renewed > SILENT_AFTER:
+                    await self._let_go(calls)
+                continue
+            renewed = asyncio.get_running_loop().time()
+            await self._let_go([call for call in calls if call not in held])
+
+    async def _let_go(self, calls: list[uuid.UUID]) -> None:
+        for call in calls:
+            session = self._sessions.pop(call, None)
+            if session is not None:
+                logger.warning("call let go", extra={"call": session.brief.public_id})
+                await session.abandon()
+
+    # -- messages
+
+    async def _listen(self) -> None:
+        assert self.id is not None
+        channel = f"live.{self.id.hex}"
+        while True:
+            try:
+                message = await self._layer.receive(channel)
+            except (OSError, RedisError):
+                logger.warning("channel layer is away")
+                await asyncio.sleep(0.5)
+                continue
+            task = asyncio.create_task(self._handle(message))
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("a message of a call failed", exc_info=task.exception())
+
+    async def _handle(self, message: Mapping[str, Any]) -> None:
+        call = uuid.UUID(message["call"])
+        notify = self._notifier(message["reply"])
+        if message["type"] == "offer":
+            await self._offer(call, uuid.UUID(message["tenant"]), message["body"], notify)
+            return
+        if message["type"] == "left":
+            self._notifiers.pop(message["reply"], None)
+            return
+        async with self._lock(call):  # a candidate may overtake the offer it belongs to
+            session = self._sessions.get(call)
+        if session is None:
+            return
+        if message["type"] == "candidate":
+            await session.candidate(message["body"].get("candidate") or {})
+        elif message["type"] == "end":
+            await session.end("rep_ended")
+
+    def _lock(self, call: uuid.UUID) -> asyncio.Lock:
+        return self._opening.setdefault(call, asyncio.Lock())
+
+    def _notifier(self, channel: str) -> Notify:
+        """Sends to one browser connection; the same connection gives the same function."""
+        if channel not in self._notifiers:
+            self._notifiers[channel] = lambda body: self._send(channel, body)
+        return self._notifiers[channel]
+
+    def _send(self, channel: str, body: Mapping[str, Any]) -> None:
+        try:
+            self._outbox.put_nowait((channel, body))
+        except asyncio.QueueFull:
+            logger.warning("messages to browsers were dropped")
+
+    async def _send_all(self) -> None:
+        """One after the other, so that a browser gets its messages in order."""
+        while True:
+            channel, body = await self._outbox.get()
+            try:
+                await self._layer.send(channel, {"type": "live.message", "body": dict(body)})
+            except (ChannelFull, OSError, RedisError):
+                logger.warning("a message to a browser was lost")
+            finally:
+                self._outbox.task_done()
+
+    async def _offer(
+        self, call: uuid.UUID, tenant: uuid.UUID, body: Mapping[str, Any], notify: Notify
+    ) -> None:
+        sdp = body.get("sdp")
+        if not isinstance(sdp, str):
+            notify(_error("INVALID_REQUEST", "The offer has no session description."))
+            return
+        try:
+            async with self._lock(call):
+                session = self._sessions.get(call) or await self._open(call, tenant)
+                answer = await session.offer(sdp, notify)
+        except services.CallNotOurs:
+            notify(_error("CALL_NOT_FOUND", "This call is over."))
+        except PeerError as refused:
+            notify(_error("INVALID_REQUEST", str(refused)))
+        else:
+            notify({"type": "answer", "sdp": answer})
+
+    async def _open(self, call_id: uuid.UUID, tenant: uuid.UUID) -> Session:
+        call = await self._database(
+            services.call_take, tenant_id=tenant, call_id=call_id, worker_id=self.id
+        )
+        persona = call.pack["persona"]
+        session = Session(
+            brief=CallBrief(
+                public_id=call.public_id,
+                persona_name=persona["name"],
+                voice=persona["voice"],
+                speed=float(persona.get("speed", 1.0)),
+                hints=tuple(call.pack.get("hints", ())),
+            ),
+            engines=await self._make_engines(call),
+            log=DatabaseLog(self._database, call),
+            peers=self._peers,
+            clock=asyncio.get_running_loop().time,
+        )
+        self._sessions[call_id] = session
+        session.ended.add_done_callback(lambda _: self._forget(call_id))
+        logger.info("call taken", extra={"call": call.public_id, "epoch": call.epoch})
+        return session
+
+    def _forget(self, call: uuid.UUID) -> None:
+        self._sessions.pop(call, None)
+        self._opening.pop(call, None)
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _error(code: str, message: str) -> dict[str, str]:
+    return {"type": "error", "code": code, "message": message}
