@@ -2,10 +2,14 @@
 
 import logging
 import time
+import traceback
 from typing import Any, ClassVar
+
+from django.core.exceptions import ImproperlyConfigured
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _LONGEST_VALUE = 120  # characters
+_ABOUT_CODE = (ImportError, AttributeError, NameError, AssertionError, ImproperlyConfigured)
 
 
 class KeyValueFormatter(logging.Formatter):
@@ -18,8 +22,9 @@ class KeyValueFormatter(logging.Formatter):
     NAMES: ClassVar[frozenset[str]] = frozenset(
         {"code", "reason", "status", "method", "route", "stage", "kind", "queue", "event", "child"}
         | {"provider", "engine", "host", "signal", "error", "pid", "state", "check", "version"}
+        | {"place"}
     )
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 
@@ -35,6 +40,15 @@ class KeyValueFormatter(logging.Formatter):
             line += "\n" + self.formatException(record.exc_info)
         return line
 
+    def formatException(self, ei: Any) -> str:  # noqa: N802, logging's own spelling
+        """Where and what kind, for the whole chain; the message only where it is about code."""
+        error, parts = ei[1], []
+        while error is not None:
+            frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+            parts.append(f"{frames}\n{_kind(error)}")
+            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        return "\ncaused by\n".join(parts)
+
     def _value(self, name: str, value: Any) -> str:
         if value is None or isinstance(value, bool | int | float):
             return str(value)
@@ -42,3 +56,15 @@ class KeyValueFormatter(logging.Formatter):
             return "?"
         text = str(value)[:_LONGEST_VALUE]
         return text if text.isprintable() and " " not in text else repr(text)
+
+
+def _kind(error: BaseException) -> str:
+    """The class, and what names the cause without quoting data: a row's value, a person's words."""
+    name = f"{type(error).__module__}.{type(error).__qualname__}"
+    if isinstance(error, _ABOUT_CODE):
+        return f"{name}: {error}"
+    for attribute in ("sqlstate", "errno", "code"):
+        value = getattr(error, attribute, None)
+        if isinstance(value, str | int):
+            return f"{name} {attribute}={value}"
+    return name

@@ -21,7 +21,8 @@ if _COMMAND != "up" and (VAR_DIR / "embedded.env").is_file() and "DATABASE_URL" 
 
 EMBEDDED = env.bool("ATHOS_EMBEDDED", default=False)
 # `up` makes the secrets and the engines, so it must load settings before either exists.
-BOOTSTRAP = _COMMAND in {"up", "makemigrations", "help", "doctor"}
+# The type checker's Django plugin reads settings too, on a machine where nothing runs.
+BOOTSTRAP = _COMMAND in {"up", "makemigrations", "help", "doctor"} or "mypy" in sys.modules
 
 
 def _secret(name: str) -> str:
@@ -104,7 +105,7 @@ TEMPLATES = [
 ]
 
 # --- the truth -------------------------------------------------------------------------------
-# "default" is athos_app, which owns nothing and obeys row-level security; "owner" runs migrations only.
+# "default" is athos_app, which owns nothing and obeys row-level security; "owner" only migrates.
 _DEAD_DATABASE = "postgres://bootstrap@localhost:1/none"
 _POOL = {"min_size": 0, "max_size": env.int("DATABASE_POOL", default=8), "timeout": 1.0}
 
@@ -146,12 +147,20 @@ CHANNEL_LAYERS = {
     },
 }
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://")
+CELERY_TASK_QUEUES = {"quick": {}, "slow": {}}  # work.kinds.QUEUES; a worker without -Q serves both
+CELERY_TASK_DEFAULT_QUEUE = "quick"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # nobody asks; each worker would hold more connections
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # leases decide, not the broker
+CELERY_BEAT_SCHEDULER = "work.sweep:SweepScheduler"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # Valkey may be away for as long as it likes
 CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # A message is only a bell: one lost with its worker is rung again by the sweep. The timeout
+    # must exceed the longest task, or the same bell is answered many times over.
     "visibility_timeout": 3600,
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,

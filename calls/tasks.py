@@ -1,0 +1,19 @@
+"""Doors for workers: which service handles which kind of due call."""
+
+from celery import shared_task
+
+from calls.models import Call
+from calls.services.ending import call_end_lost, call_fail_unconnected
+from work.drain import drain
+
+
+@shared_task
+def connect_due() -> None:
+    """Calls that nobody connected to in time."""
+    drain(Call, kind="connect", handle=call_fail_unconnected)
+
+
+@shared_task
+def lost_due() -> None:
+    """Live calls that no worker holds."""
+    drain(Call, kind="lost", handle=call_end_lost)

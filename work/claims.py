@@ -1,0 +1,288 @@
+"""Claims: who may work on a due row, for how long, and how the work ends.
+
+The SQL functions of a kind are made by `work.sql.due_functions` in a migration. All times are the
+database's, so that a skewed clock on one machine neither steals nor keeps a row.
+"""
+
+import logging
+import random
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import groupby
+from typing import Any, Generic, TypeVar
+
+from django.db import connection
+from django.db.models import F
+from django.db.models.functions import Now
+
+from tenants.isolation import tenant_scope
+from work import bell, kinds
+from work.backoff import retry_delay
+from work.functions import call_function
+from work.leases import LEASE_SECONDS, Renewer
+from work.models import DueRow
+
+logger = logging.getLogger(__name__)
+
+Row = TypeVar("Row", bound=DueRow)
+
+LOOK_AHEAD = 16  # rows asked for at once by a worker that takes them one by one
+STALE_SECONDS = 1.0  # what was due before that may be done by now: ask again
+
+
+class LeaseLost(Exception):
+    """The row is somebody else's now: stop, and keep nothing."""
+
+
+class StillDue(Exception):
+    """The work ended but the row is due for the same work: a fault that would loop for ever."""
+
+
+@dataclass(eq=False)
+class Claim(Generic[Row]):
+    """The right to work on one row until the lease runs out. Made by `claims` and `claim_batch`."""
+
+    kind: kinds.Kind
+    model: type[Row]
+    tenant_id: uuid.UUID
+    pk: uuid.UUID
+    token: uuid.UUID
+    tries: int  # this start included
+    failures: int
+    ended: bool = False
+    _held_until: float = field(default=0.0, repr=False)  # monotonic; never later than the row says
+
+    @property
+    def lost(self) -> bool:
+        """The lease ran out. Cheap: no query, right after a suspended process wakes up too."""
+        return time.monotonic() > self._held_until
+
+    def check(self) -> None:
+        """Raise LeaseLost if the row may be somebody else's. For the loops of long work."""
+        if self.lost:
+            raise LeaseLost
+
+    @contextmanager
+    def lease(self) -> Iterator[None]:
+        """Keep the row while the block runs, up to the kind's limit."""
+        with hold([self]):
+            yield
+
+    @contextmanager
+    def finish(self) -> Iterator[Row]:
+        """The end: what the block writes, and the end of the claim, commit together or not at all.
+
+        Gives the locked row, in its tenant's scope; raises LeaseLost if it is not ours any more.
+        The block must leave the row no longer due for this kind.
+        """
+        with tenant_scope(self.tenant_id):
+            yield self._locked()
+            self._let_go(tries=0, failures=0, last_error="", lease_until=None)
+            if self._due():
+                raise StillDue(self.kind.name)
+        self.ended = True
+
+    @contextmanager
+    def step(self) -> Iterator[Row]:
+        """A part of long work that is done for good: commits like `finish`, keeps the claim.
+
+        Progress clears the counts: only starts without any progress make a row poison.
+        """
+        with tenant_scope(self.tenant_id):
+            yield self._locked()
+            self._mine().update(tries=1, failures=0, last_error="")
+        self.tries, self.failures = 1, 0
+
+    def release(self, *, error: str, retry_in: float | None = None) -> None:
+        """An orderly failure that a later try may mend: give the row back, for `retry_in` seconds.
+
+        Without `retry_in` the wait doubles with each failure in a row. `error` is a code. Too many
+        failures park the row.
+        """
+        if self.failures + 1 >= self.kind.max_failures:
+            self.park(error=error)
+            return
+        if retry_in is None:
+            retry_in = retry_delay(self.failures + 1, chance=_chance())
+        with tenant_scope(self.tenant_id):
+            self._let_go(
+                tries=0,
+                failures=F("failures") + 1,
+                last_error=error,
+                lease_until=Now() + timedelta(seconds=retry_in),
+            )
+        self.ended = True
+
+    def fail(self, *, error: str) -> None:
+        """A start that did not end as it should, a fault of ours: pause, then park."""
+        if self.tries >= self.kind.max_tries:
+            self.park(error=error)
+            return
+        pause = timedelta(seconds=retry_delay(self.tries, chance=_chance()))
+        with tenant_scope(self.tenant_id):
+            self._let_go(last_error=error, lease_until=Now() + pause)
+        self.ended = True
+
+    def park(self, *, error: str) -> None:
+        """Take the row out of work until a person puts it back; the owner hears in `on_park`."""
+        with tenant_scope(self.tenant_id):
+            row = self._locked()
+            if self.kind.on_park is not None:
+                self.kind.on_park(row)
+            self._let_go(parked_at=Now(), last_error=error, lease_until=None)
+        self.ended = True
+        logger.error("work_parked", extra=self.facts | {"error": error})
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """For the log: ids only."""
+        return {"kind": self.kind.name, "row_id": str(self.pk), "tries": self.tries}
+
+    def _mine(self) -> Any:
+        return self.model._default_manager.filter(pk=self.pk, lease_token=self.token)
+
+    def _locked(self) -> Row:
+        with connection.cursor() as cursor:
+            # A suspended process would keep the row's lock for ever, and no lease helps there.
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '10s'")
+        row: Row | None = self._mine().select_for_update(of=("self",)).first()
+        if row is None:
+            raise LeaseLost
+        return row
+
+    def _let_go(self, **changes: object) -> None:
+        if not self._mine().update(lease_token=None, **changes):
+            raise LeaseLost
+
+    def _due(self) -> bool:
+        return bool(call_function("is_due", self.kind, self.pk)[0][0])
+
+
+def claims(model: type[Row], *, kind: str, seconds: float | None = None) -> Iterator[Claim[Row]]:
+    """Claim due rows one by one until none is due, for about a minute (`seconds`) at most.
+
+    Rings for help when it sees more than it can do at once, and again when its time is up.
+    """
+    found = _kind_of(model, kind)
+    until = time.monotonic() + (bell.DRAIN_SECONDS if seconds is None else seconds)
+    while waiting := due(found, LOOK_AHEAD):
+        asked_at, won = time.monotonic(), False
+        random.shuffle(waiting)  # in turn, all workers would fight for the first row
+        for number, (tenant_id, pk) in enumerate(waiting, start=1):
+            if time.monotonic() > until:
+                bell.ring(kind)
+                return
+            claim = _claim(found, model, tenant_id, pk)
+            if claim is None:
+                continue
+            if not won and number < len(waiting):
+                bell.ring(kind)
+            won = True
+            if not _poisoned(claim):
+                yield claim
+            if time.monotonic() - asked_at > STALE_SECONDS:
+                break
+        if not won:
+            return  # all of them are in other hands
+
+
+def claim_batch(model: type[Row], *, kind: str, size: int) -> list[Claim[Row]]:
+    """Claim up to `size` due rows at once, to be worked on together under one `hold`."""
+    found = _kind_of(model, kind)
+    won = (_claim(found, model, tenant_id, pk) for tenant_id, pk in due(found, size))
+    return [claim for claim in won if claim is not None and not _poisoned(claim)]
+
+
+@contextmanager
+def hold(held: Sequence[Claim[Any]]) -> Iterator[None]:
+    """Renew these claims from one thread while the block runs; those that ended fall out."""
+    if not held:
+        yield
+        return
+    renewer = Renewer(lambda: _renew(held), limit=min(claim.kind.lease_limit for claim in held))
+    renewer.start()
+    try:
+        yield
+    finally:
+        renewer.stop()
+
+
+def due(kind: kinds.Kind, size: int) -> list[tuple[uuid.UUID, uuid.UUID]]:
+    """Up to `size` rows (tenant, id) of all tenants that are due, fairly mixed."""
+    return call_function("due", kind, size)
+
+
+def _claim(
+    kind: kinds.Kind, model: type[Row], tenant_id: uuid.UUID, pk: uuid.UUID
+) -> Claim[Row] | None:
+    token, asked_at, alone = uuid.uuid4(), time.monotonic(), not connection.in_atomic_block
+    with tenant_scope(tenant_id):
+        if alone:
+            _quick_commit()
+        rows = call_function("claim", kind, pk, token, timedelta(seconds=LEASE_SECONDS))
+    if not rows:
+        return None
+    tries, failures = rows[0]
+    claim = Claim(kind, model, tenant_id, pk, token, tries, failures)
+    claim._held_until = asked_at + LEASE_SECONDS
+    return claim
+
+
+def _poisoned(claim: Claim[Any]) -> bool:
+    """Park a row that was started too often without an end. A hook that fails costs it a lease."""
+    if claim.tries <= claim.kind.max_tries:
+        return False
+    try:
+        claim.park(error="NEVER_ENDED")
+    except LeaseLost:
+        pass
+    except Exception as cause:  # noqa: BLE001 - one row's hook must not stop the others
+        logger.error("work_park_failed", extra=claim.facts | {"error": type(cause).__name__})
+    return True
+
+
+def _renew(held: Sequence[Claim[Any]]) -> bool:
+    """Renew what is neither ended nor lost; whether anything is left."""
+    open_claims = sorted((c for c in held if not c.ended and not c.lost), key=_tenant)
+    for tenant_id, group in groupby(open_claims, key=_tenant):
+        _renew_for(tenant_id, list(group))
+    return bool(open_claims)
+
+
+def _renew_for(tenant_id: uuid.UUID, group: list[Claim[Any]]) -> None:
+    asked_at = time.monotonic()
+    tokens = [claim.token for claim in group]
+    with tenant_scope(tenant_id):
+        _quick_commit()
+        rows = group[0].model._default_manager.filter(lease_token__in=tokens)
+        rows.filter(lease_until__gt=Now()).update(
+            lease_until=Now() + timedelta(seconds=LEASE_SECONDS)
+        )
+        renewed = set(rows.filter(lease_until__gt=Now()).values_list("lease_token", flat=True))
+    for claim in group:
+        claim._held_until = asked_at + LEASE_SECONDS if claim.token in renewed else 0.0
+
+
+def _tenant(claim: Claim[Any]) -> uuid.UUID:
+    return claim.tenant_id
+
+
+def _kind_of(model: type[Row], kind: str) -> kinds.Kind:
+    found = kinds.get(kind)
+    if found.model is not model:
+        raise ValueError(f"{kind} is not a kind of work on {model.__name__}.")
+    return found
+
+
+def _quick_commit() -> None:
+    """A lease need not outlive a crash of the database: its token fences it. Saves a disk flush."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = off")
+
+
+def _chance() -> float:
+    return random.random()  # noqa: S311 - spreads retries, guards nothing
