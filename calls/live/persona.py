@@ -15,7 +15,15 @@ class SpokenLine:
     started_at: float | None = None
     ended_at: float | None = None
     heard: float = 0.0  # share that was played
+    made: bool = False  # its sound is complete, so its length is known
     over: bool = False
+
+    def share_until(self, at: float, letters_a_second: float) -> float:
+        """The share heard until `at`, guessed, of a line cut while it was still being made."""
+        if self.started_at is None:
+            return 0.0
+        expected = max(len(self.text) / letters_a_second, 0.1)
+        return min(1.0, (at - self.started_at) / expected)
 
     def heard_text(self) -> str:
         """The words that were played, cut where the line was cut."""
@@ -26,11 +34,13 @@ class SpokenLine:
 class SpokenReply:
     """The lines that answer one turn, and when each was heard."""
 
-    heard_turn: Any  # what it answers, None for an opening or a silence
     lines: list[SpokenLine] = field(default_factory=list)
     complete: bool = False  # the brain has no more lines
     cut: bool = False
     latency: dict[str, float] = field(default_factory=dict)
+
+    def line(self, number: int) -> SpokenLine | None:
+        return next((line for line in self.lines if line.number == number), None)
 
     @property
     def started_at(self) -> float | None:

@@ -54,7 +54,8 @@ class Pipeline:
 
     def next_packet(self, at: float) -> bytes:
         """What the persona says in the frame that starts at `at`."""
-        packet = self._playout.next(at)
+        self._playout.skip_to(at)
+        packet = self._playout.next()
         self._recorder.persona(at, packet)
         return SILENT_PACKET if packet is None else packet
 

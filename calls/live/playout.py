@@ -105,6 +105,10 @@ class Playout:
         self._frames += 1
         return packet
 
+    def skip_to(self, at: float) -> None:
+        """No connection asked for the frames before `at`: the time line goes on from there."""
+        self._frames = max(self._frames, round(at / FRAME_SECONDS))
+
     def pause(self) -> None:
         """Hold the line where it is: perhaps the rep only coughed."""
         self._paused = True

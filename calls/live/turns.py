@@ -265,8 +265,10 @@ class TurnTaker:
         if not self._speaking:
             self._speaking = True
             decisions += self._resume_or_open(self._onset)
+            assert self._turn is not None
+            self._turn.spoken += at - seconds - self._onset
         turn = self._turn
-        assert turn is not None  # _resume_or_open made it
+        assert turn is not None  # speaking has opened it
         turn.last_speech = at
         turn.spoken += seconds
         decisions += self._over_persona(at, turn)

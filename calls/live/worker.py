@@ -17,9 +17,10 @@ from channels.layers import BaseChannelLayer
 from django.db import DatabaseError, connections
 from redis.exceptions import RedisError
 
+from calls.live.conversation import CallBrief, Engines
 from calls.live.events import Part, Turn
 from calls.live.peer import PeerError, PeerSettings
-from calls.live.session import CallBrief, Engines, Fenced, Notify, Session
+from calls.live.session import Fenced, Notify, Session
 from calls.services import live as services
 
 logger = logging.getLogger(__name__)
@@ -153,9 +154,9 @@ class Worker:
         """Take no new calls; stop when the last has ended, or after `limit` seconds."""
         if self.id is not None:
             await self._database(services.worker_drain, worker_id=self.id)
-        deadline = asyncio.get_running_loop().time() + limit
-        while self._sessions and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.2)
+        endings = [session.ended for session in self._sessions.values()]
+        if endings:
+            await asyncio.wait(endings, timeout=limit)
         self._stopping.set()
 
     async def _leave(self) -> None:

@@ -1,0 +1,354 @@
+"""The talk itself: what the turns decided, carried out between the rep's words and the persona.
+
+Knows the stages and the ports, no connection and no database. Times are seconds of the call.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from calls.live.events import LineEnded, LineStarted, Pcm, Turn
+from calls.live.persona import SpokenLine, SpokenReply
+from calls.live.playout import Clip, Playout
+from calls.live.stt import Ear, WordStage
+from calls.live.tts import LineCache, VoiceStage
+from calls.live.turns import (
+    AskTurnModel,
+    Decision,
+    Hold,
+    Interrupt,
+    RepPaused,
+    RepStarted,
+    Resume,
+    Transcribe,
+    TurnDropped,
+    TurnEnded,
+    TurnTaker,
+)
+from calls.live.vad import acoustic_end
+from calls.ports import Heard, Line, PersonaBrain, ProviderError, Transcriber, TurnDetector, Voice
+
+logger = logging.getLogger(__name__)
+
+SILENCE_PROMPTS = (8.0, 20.0)  # seconds of quiet after which the persona says something
+MERGE_WITHIN = 0.7  # a reply heard for less than this had cut the rep off
+MAX_FAILURES = 3  # providers that failed in a row before the call is given up
+LETTERS_A_SECOND = 14.0  # of speech, to guess the length of a line that is not made yet
+
+Message = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CallBrief:
+    """What the conversation must know about its call. `hints` are names to expect."""
+
+    public_id: str
+    persona_name: str
+    voice: str
+    speed: float = 1.0
+    hints: tuple[str, ...] = ()
+    max_seconds: float = 7200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """The ports of one call. `detect` keeps state, so it is this call's own."""
+
+    detect: Callable[[Pcm], float]
+    turn_detector: TurnDetector
+    transcriber: Transcriber
+    brain: PersonaBrain
+    voice: Voice
+    lines: LineCache
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the session lends: its clock, its tasks, the browser, the log, the way out."""
+
+    now: Callable[[], float]
+    own: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+    notify: Callable[[Message], None]
+    store: Callable[[Turn], None]
+    give_up: Callable[[], None]
+
+
+@dataclass
+class _Answering:
+    """The rep's turn that is being answered, to be taken back if it was not over."""
+
+    heard: Heard
+    snapshot: Mapping[str, Any]
+    marks: dict[str, float] = field(default_factory=dict)  # when each step of the answer was done
+
+
+class Conversation:
+    """One persona, one rep. Everything happens on the loop; what waits is a task of the session."""
+
+    def __init__(
+        self,
+        *,
+        brief: CallBrief,
+        engines: Engines,
+        turns: TurnTaker,
+        ear: Ear,
+        around: Surroundings,
+    ) -> None:
+        self._brief = brief
+        self._engines = engines
+        self._turns = turns
+        self._ear = ear
+        self._around = around
+        self.playout = Playout(self._on_line)
+        self._words = WordStage(ear, self._recognise, self._on_words, self._on_words_failed)
+        self._voice = VoiceStage(
+            speak=lambda text: engines.voice.speak(text, voice=brief.voice, speed=brief.speed),
+            cache=engines.lines,
+            voice_key=f"{engines.voice.version}|{brief.voice}|{brief.speed}",
+        )
+        self._pieces: list[int] = []
+        self._reply: SpokenReply | None = None
+        self._reply_task: asyncio.Task[None] | None = None
+        self._answering: _Answering | None = None
+        self._unfinished: _Answering | None = None  # taken back: the rep went on
+        self._line_number = 0
+        self._quiet_since = 0.0
+        self._prompts = 0
+        self._failures = 0
+        self._words_failed = False
+
+    def begin(self) -> None:
+        """The persona speaks first."""
+        self._answer(self._engines.brain.opening(), None)
+
+    def watch_silence(self) -> None:
+        """Called a few times a second: when nobody speaks for long, the persona does."""
+        busy = self._reply is not None or self._turns.turn_open or self._unfinished is not None
+        if busy or self._prompts >= len(SILENCE_PROMPTS):
+            return
+        quiet = self._around.now() - self._quiet_since
+        if quiet >= SILENCE_PROMPTS[self._prompts]:
+            self._prompts += 1
+            self._answer(self._engines.brain.silence(quiet), None)
+
+    async def close(self) -> None:
+        """Cut the persona, keep what was heard of it, end the recognition."""
+        self._finish_reply(cut=True)
+        await self._words.close()
+
+    # -- what the turns decided
+
+    def carry_out(self, decisions: Sequence[Decision]) -> None:
+        for decision in decisions:
+            match decision:
+                case RepStarted():
+                    self._around.notify({"type": "userSpeaking", "speaking": True})
+                    self._take_back_unheard_reply()
+                case RepPaused():
+                    self._around.notify({"type": "userSpeaking", "speaking": False})
+                case Transcribe():
+                    self._transcribe(decision)
+                case AskTurnModel():
+                    self._around.own(self._ask_turn_model(decision))
+                case TurnEnded():
+                    self._turn_ended(decision)
+                case TurnDropped(at):
+                    self._turn_dropped(at)
+                case Hold():
+                    self.playout.pause()
+                case Resume():
+                    self.playout.resume()
+                case Interrupt():
+                    self._finish_reply(cut=True)
+
+    def _transcribe(self, wanted: Transcribe) -> None:
+        before = [piece for piece in self._pieces if piece != wanted.piece]
+        if wanted.piece not in self._pieces:
+            self._pieces.append(wanted.piece)
+        self._words.start(wanted.piece, wanted.start, wanted.end, before)
+
+    async def _ask_turn_model(self, asked: AskTurnModel) -> None:
+        pcm = self._ear.between(max(asked.start - 0.2, asked.at - 8.0), asked.at)
+        try:
+            verdict = await self._engines.turn_detector.complete(pcm)
+        except ProviderError:
+            logger.warning("turn model failed", extra={"call": self._brief.public_id})
+        else:
+            self._turns.verdict(asked.question, verdict)
+
+    async def _recognise(self, pcm: Pcm, before: str) -> str:
+        transcript = await self._engines.transcriber.live(
+            pcm, hints=self._brief.hints, previous=before
+        )
+        return transcript.text
+
+    def _on_words(self, piece: int, end: float, text: str) -> None:
+        self._words_failed = False
+        self._turns.words(piece, end, text)
+
+    def _on_words_failed(self, failure: Exception) -> None:
+        self._words_failed = True
+        self._log_failure("recognition failed", failure)
+
+    def _turn_dropped(self, at: float) -> None:
+        """A murmur, or speech that could not be recognised: then the persona asks again."""
+        self._forget_pieces()
+        if self._words_failed:
+            self._words_failed = False
+            self._failed()
+            self._unfinished = None
+            self._answer(self._engines.brain.reply(Heard("", at, at)), None)
+        elif self._unfinished is not None:
+            self._answering, self._unfinished = self._unfinished, None
+            self._answer(self._engines.brain.reply(self._answering.heard), self._answering)
+
+    def _turn_ended(self, ended: TurnEnded) -> None:
+        text = self._words.text(ended.pieces)
+        sound = self._ear.between(ended.start, ended.end + 0.1)
+        heard = Heard(text, ended.start, ended.start + acoustic_end(sound), ended.interrupting)
+        self._forget_pieces()
+        self._prompts = 0
+        cut_off = {"cut_off": 1.0} if self._unfinished is not None else {}
+        self._around.store(Turn("user", text, heard.start, heard.end, False, cut_off))
+        if self._unfinished is not None:
+            before = self._unfinished.heard
+            heard = replace(heard, text=f"{before.text} {text}", start=before.start)
+            self._unfinished = None
+        marks = {"decided": ended.at}
+        self._answering = _Answering(heard, self._engines.brain.snapshot(), marks)
+        self._answer(self._engines.brain.reply(heard), self._answering)
+
+    def _forget_pieces(self) -> None:
+        self._words.forget(self._pieces)
+        self._pieces = []
+
+    def _take_back_unheard_reply(self) -> None:
+        """The rep goes on before a sound of the reply was heard: the turn was not over."""
+        if self._answering is None or self._reply is None or self._reply.started_at is not None:
+            return
+        self._unfinished, self._answering = self._answering, None
+        self._drop_reply()
+        self._engines.brain.restore(self._unfinished.snapshot)
+
+    # -- the persona speaks
+
+    def _answer(self, lines: AsyncIterator[Line], answering: _Answering | None) -> None:
+        self._drop_reply()
+        self._reply = SpokenReply()
+        self._reply_task = self._around.own(self._speak(self._reply, lines, answering))
+
+    def _drop_reply(self) -> None:
+        """Forget a reply of which nothing was heard."""
+        if self._reply_task is not None:
+            self._reply_task.cancel()
+        self._reply_task = self._reply = None
+        self.playout.stop()
+
+    async def _speak(
+        self, reply: SpokenReply, lines: AsyncIterator[Line], answering: _Answering | None
+    ) -> None:
+        marks = answering.marks if answering is not None else {}
+        try:
+            async for line in lines:
+                marks.setdefault("brain", self._around.now())
+                await self._speak_line(reply, line, marks)
+        except ProviderError as failure:
+            self._log_failure("persona could not speak", failure)
+            self._failed()
+        else:
+            self._failures = 0
+        finally:
+            reply.complete = True
+        if reply is self._reply and reply.over:
+            self._finish_reply(cut=False)
+
+    async def _speak_line(self, reply: SpokenReply, line: Line, marks: dict[str, float]) -> None:
+        self._line_number += 1
+        spoken = SpokenLine(self._line_number, line.text, line.cue)
+        reply.lines.append(spoken)
+        clip = Clip()
+        added = False
+        try:
+            async for packets in self._voice.packets(line.text):
+                clip.extend(packets)
+                if packets and not added:
+                    marks.setdefault("voice", self._around.now())
+                    self.playout.add(spoken.number, clip)
+                    added = True
+        finally:
+            spoken.made = True
+            clip.close()
+            spoken.over = spoken.over or not added
+
+    def _failed(self) -> None:
+        self._failures += 1
+        if self._failures >= MAX_FAILURES:
+            self._around.give_up()
+
+    def _log_failure(self, message: str, failure: Exception) -> None:
+        facts = {"call": self._brief.public_id, "error": type(failure).__name__}
+        logger.warning(message, extra=facts)
+
+    # -- what the rep hears of it
+
+    def _on_line(self, event: LineStarted | LineEnded) -> None:
+        reply = self._reply
+        line = reply.line(event.line) if reply is not None else None
+        if reply is None or line is None:
+            return
+        if isinstance(event, LineStarted):
+            line.started_at = event.at
+            if reply.lines[0] is line:
+                self._reply_started(reply, event.at)
+            return
+        line.ended_at, line.over = event.at, True
+        line.heard = event.heard if line.made else line.share_until(event.at, LETTERS_A_SECOND)
+        if reply.over and not reply.cut:
+            self._finish_reply(cut=False)
+
+    def _reply_started(self, reply: SpokenReply, at: float) -> None:
+        self._turns.persona(speaking=True)
+        self._around.notify({"type": "personaSpeaking", "speaking": True})
+        if self._answering is not None:
+            sound_end, marks = self._answering.heard.end, self._answering.marks
+            reply.latency = {
+                "silence": 1000 * (marks["decided"] - sound_end),
+                "brain": 1000 * (marks["brain"] - marks["decided"]),
+                "voice": 1000 * (marks["voice"] - marks["brain"]),
+                "playout": 1000 * (at - marks["voice"]),
+                "total": 1000 * (at - sound_end),
+            }
+
+    def _finish_reply(self, *, cut: bool) -> None:
+        """The reply is over or was cut: keep what was heard, tell the brain, free the floor."""
+        reply = self._reply
+        if reply is None:
+            return
+        if cut:
+            reply.cut = True
+            if self._reply_task is not None:
+                self._reply_task.cancel()
+            self.playout.stop()  # its events come in here
+        self._reply, answering, self._answering = None, self._answering, None
+        self.playout.resume()
+        self._turns.persona(speaking=False)
+        self._quiet_since = self._around.now()
+        if reply.started_at is None:
+            return
+        self._around.notify({"type": "personaSpeaking", "speaking": False})
+        if cut and answering is not None and reply.seconds_heard() < MERGE_WITHIN:
+            self._unfinished = answering
+            self._engines.brain.restore(answering.snapshot)
+        else:
+            self._engines.brain.spoken(reply.text(), complete=not cut)
+        self._store_reply(reply)
+
+    def _store_reply(self, reply: SpokenReply) -> None:
+        text, start, end = reply.text(), reply.started_at, reply.ended_at
+        if not text or start is None:
+            return
+        cues = {"cues": [dict(line.cue) for line in reply.lines if line.started_at is not None]}
+        until = end if end is not None else self._around.now()
+        self._around.store(Turn("assistant", text, start, until, reply.cut, reply.latency, cues))
