@@ -26,7 +26,7 @@ BOOTSTRAP = _COMMAND in {"up", "makemigrations", "help", "doctor"} or "mypy" in 
 
 
 def _secret(name: str) -> str:
-    value = env.str(name, default="bootstrap-only" * 4 if BOOTSTRAP else "")
+    value: str = env.str(name, default="bootstrap-only" * 4 if BOOTSTRAP else "")
     if len(value) < 32:
         raise ImproperlyConfigured(f"{name} is missing or shorter than 32 characters.")
     return value

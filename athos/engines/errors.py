@@ -1,4 +1,4 @@
-"""What can go wrong before the product runs. The message is written for the person at the terminal."""
+"""What can go wrong before the product runs."""
 
 
 class EngineError(Exception):

@@ -101,7 +101,9 @@ def hand_over(folder: Path, account: Account | None) -> None:
 
 def check_reach(account: Account | None, *paths: Path) -> None:
     """Refuse early, with the folder's name, when the account can't walk to a path."""
-    for path in paths if account else ():
+    if account is None:
+        return
+    for path in paths:
         probe = subprocess.run(
             ["test", "-x", str(path)],
             check=False,

@@ -1,6 +1,7 @@
 """The embedded PostgreSQL: find it, make its data folder, run it, set up its roles."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -58,9 +59,7 @@ class Postgres:
         data, account = self.folders.postgres, postgres_account()
         options = ["listen_addresses=", "unix_socket_permissions=0700", "shared_buffers=64MB"]
         options += ["jit=off", "timezone=UTC", "log_min_messages=warning", "max_connections=120"]
-        if self.durable:
-            options += ["recovery_init_sync_method=fsync"]
-        else:
+        if not self.durable:
             options += ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
         command = [*namespace_prefix(), str(postgres_binaries() / "postgres"), "-D", str(data)]
         command += ["-k", str(self.folders.sockets)]
@@ -160,7 +159,7 @@ class Postgres:
             )
 
     def _clear_stale_pid(self) -> None:
-        """Remove the pid file of a dead server. PostgreSQL itself refuses when the pid was reused."""
+        """Remove a dead server's pid file: PostgreSQL refuses to start when the pid was reused."""
         path = self.folders.postgres / "postmaster.pid"
         try:
             pid = int(path.read_text().split("\n", 1)[0])
@@ -184,4 +183,7 @@ def _major(binaries: Path) -> int:
     said = subprocess.run(
         [str(binaries / "postgres"), "--version"], capture_output=True, text=True, check=True
     ).stdout
-    return int(said.split()[2].split(".")[0].rstrip("develbtarc"))
+    version = re.search(r"\d+", said)  # "postgres (PostgreSQL) 18.6", "19beta1", "18.6 (Debian …)"
+    if version is None:
+        raise EngineError(f"{binaries}/postgres does not say its version.")
+    return int(version.group())

@@ -82,6 +82,12 @@ def signal_group(pid: int, number: signal.Signals) -> None:
         return  # macOS answers EPERM for a group of zombies
 
 
+def die_with_parent(death_signal: signal.Signals = signal.SIGKILL) -> None:
+    """For a forked child: end when the process that forked it ends. Linux only."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, int(death_signal))
+
+
 def command_line(pid: int) -> str:
     """What a process was started as, or an empty string when there is none."""
     proc = Path(f"/proc/{pid}/cmdline")
@@ -103,9 +109,7 @@ def _before_exec(program: Program) -> Callable[[], None]:
         # Runs after setuid, which would clear the parent-death signal.
         if program.niceness:
             os.nice(program.niceness)
-        if _LIBC is None:
-            return
-        _LIBC.prctl(_PR_SET_PDEATHSIG, int(program.death_signal))
+        die_with_parent(program.death_signal)
         if os.getppid() != parent:  # the parent died before the line above
             os._exit(1)
 

@@ -1,0 +1,167 @@
+"""All that `manage.py up` runs, as data."""
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from athos.engines.errors import EngineError
+from athos.engines.launcher import Engines, write_environment
+from athos.engines.probes import http_get
+from athos.engines.programs import Program
+
+ROOT = Path(__file__).resolve().parents[2]
+# Cold: what a worker was doing goes back to the queue, and its lease in the database runs out.
+_COLD = signal.SIGQUIT
+PORTS = {"web": 0, "example": 1, "metrics": 2}  # beside the port given
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One start: what depends on what. Tests pass small programs of their own."""
+
+    engines: tuple[Program, ...]
+    bootstrap: Callable[[], None]  # roles and database, once the engines serve
+    install: Program | None  # migrations, static files, demo: runs to its end
+    models: Program | None  # model weights: runs to its end, beside the above
+    speech: Program | None  # needs `models`
+    services: tuple[Program, ...]  # need `install`
+    live: Program | None  # needs `install` and `speech`
+    readiness: Callable[[], str]  # what is still missing, empty when ready
+    # Who takes new work goes first, the engines last. All limits together stay below 5 s.
+    stop_order: tuple[set[str], ...] = (
+        {"web", "beat", "example", "install", "models"},
+        {"jobs", "live"},
+        {"speech"},
+        {"postgres", "valkey"},
+    )
+
+
+def plan(engines: Engines, port: int) -> Plan:
+    """The plan of the real product on `port` and its neighbours."""
+    environment = engines.environment() | {
+        "PUBLIC_URL": os.environ.get("PUBLIC_URL") or f"http://localhost:{port}",
+        "METRICS_PORT": str(port + PORTS["metrics"]),
+        "PYTHONUNBUFFERED": "1",
+    }
+    write_environment(engines.folders.var, environment)
+    make = _Maker(engines, environment, port)
+    own_speech = environment["SPEECH_URL"].startswith("http+unix://")
+    return Plan(
+        engines=tuple(engines.programs()),
+        bootstrap=engines.bootstrap,
+        install=make.install(),
+        models=make.models() if own_speech else None,
+        speech=make.speech() if own_speech else None,
+        services=tuple(p for p in (make.web(), make.jobs(), make.beat(), make.example()) if p),
+        live=make.live(),
+        readiness=lambda: _not_ready(port),
+    )
+
+
+@dataclass(frozen=True)
+class _Maker:
+    engines: Engines
+    environment: dict[str, str]
+    port: int
+
+    @property
+    def _models_folder(self) -> str:
+        return os.environ.get("MODELS_DIR") or str(self.engines.folders.var / "models")
+
+    def _python(self, name: str, *arguments: str, **options: Any) -> Program:
+        return Program(
+            name=name,
+            command=(sys.executable, *arguments),
+            environment=self.environment,
+            **options,
+        )
+
+    def _manage(self, name: str, *arguments: str, **options: Any) -> Program:
+        return self._python(name, str(ROOT / "manage.py"), *arguments, **options)
+
+    def install(self) -> Program:
+        var = self.engines.folders.var
+        demo = ("--demo", str(var / "demo.json"), "--base-url", self.environment["PUBLIC_URL"])
+        example = ("--example-url", f"http://localhost:{self.port + PORTS['example']}")
+        return self._manage("install", "install", *demo, *example)
+
+    def models(self) -> Program:
+        return self._python("models", "-m", "speech.assemble", "--models", self._models_folder)
+
+    def speech(self) -> Program:
+        socket = self.environment["SPEECH_URL"].removeprefix("http+unix://")
+        arguments = ("-m", "speech", "--socket", socket, "--models", self._models_folder)
+        return self._python(
+            "speech",
+            *arguments,
+            "--die-with-parent",
+            ready=lambda: http_get(self.environment["SPEECH_URL"], "/readyz", 1.0)[0] == 200,
+            ready_within=180.0,
+            stop_within=0.5,
+            niceness=5,
+        )
+
+    def live(self) -> Program:
+        return self._manage("live", "live", stop_within=1.5)
+
+    def web(self) -> Program:
+        address = ("-b", "127.0.0.1", "-p", str(self.port))
+        quiet = ("-v", "0", "--no-server-name", "--application-close-timeout", "1")
+        return self._python(
+            "web",
+            "-m",
+            "daphne",
+            *address,
+            *quiet,
+            "athos.asgi:application",
+            ready=lambda: http_get(f"http://127.0.0.1:{self.port}", "/healthz", 1.0)[0] == 200,
+            stop_within=1.0,
+        )
+
+    def jobs(self) -> Program:
+        arguments = ("-m", "celery", "-A", "athos", "worker", "-n", "jobs@%h", "-l", "INFO")
+        quiet = ("--concurrency", "2", "--without-gossip", "--without-mingle")
+        return self._python(
+            "jobs",
+            *arguments,
+            *quiet,
+            "--without-heartbeat",
+            stop_signal=_COLD,
+            stop_within=1.5,
+            niceness=10,
+        )
+
+    def beat(self) -> Program:
+        schedule = str(self.engines.folders.var / "beat-schedule")
+        arguments = ("-m", "celery", "-A", "athos", "beat", "--pidfile", "", "-s", schedule)
+        return self._python("beat", *arguments, "-l", "INFO", stop_within=1.0, niceness=10)
+
+    def example(self) -> Program | None:
+        script = ROOT / "examples/integrator/server.mjs"
+        node = shutil.which("node")
+        if not script.is_file():
+            return None
+        if node is None:
+            raise EngineError("The example integrator needs Node 20 on the PATH.")
+        return Program(
+            name="example",
+            command=(node, str(script)),
+            environment=self.environment
+            | {
+                "PORT": str(self.port + PORTS["example"]),
+                "ATHOS_DEMO": str(self.engines.folders.var / "demo.json"),
+            },
+            stop_within=1.0,
+        )
+
+
+def _not_ready(port: int) -> str:
+    status, body = http_get(f"http://127.0.0.1:{port}", "/readyz", 2.0)
+    if status == 200:
+        return ""
+    return body.decode(errors="replace") if status == 503 else f"/readyz answers {status}"
