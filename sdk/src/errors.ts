@@ -54,6 +54,10 @@ export function isErrorCode(value: unknown): value is AthosErrorCode {
   return (ATHOS_ERROR_CODES as readonly unknown[]).includes(value);
 }
 
+export function networkLost(cause?: unknown): AthosRoleplayError {
+  return new AthosRoleplayError("NETWORK_LOST", undefined, { cause });
+}
+
 /** The rejection of whatever `disconnect()` cancelled. */
 export function abortError(): DOMException {
   return new DOMException("The session was disconnected.", "AbortError");

@@ -1,11 +1,11 @@
-import type { AthosRoleplayError } from "./errors.js";
+import { networkLost, type AthosRoleplayError } from "./errors.js";
 import type { Microphone } from "./microphone.js";
 import { Peer } from "./peer.js";
 import { Playback } from "./playback.js";
-import { PROTOCOL_VERSION, type ServerMessage } from "./protocol.js";
+import { PROTOCOL_VERSION, type MessageOf, type ServerMessage } from "./protocol.js";
 import { Signalling } from "./signalling.js";
 import { PacketWatch } from "./watchdog.js";
-import { abortable } from "./waiting.js";
+import { abortable, within } from "./waiting.js";
 
 const LOST_MS = 1_500;
 
@@ -39,18 +39,14 @@ export class Line {
     this.#handlers = handlers;
   }
 
-  /** Resolves with the persona when sound flows both ways. Whoever made the line closes it, also after a failure. */
-  async open(address: Address, signal: AbortSignal): Promise<{ name: string }> {
-    const signalling = await Signalling.open(address.connectionUrl, signal);
-    this.#signalling = signalling;
-    signalling.onMessage = this.#handlers.onMessage;
-    signalling.onClosed = this.#handlers.onClosed;
-    const joined = signalling.next("joined", signal);
-    signalling.send({ type: "join", ticket: address.connectionTicket, version: PROTOCOL_VERSION });
-    const { iceServers } = await joined;
+  /**
+   * Resolves with the persona when sound flows both ways. The server has `joinMs` milliseconds to let us
+   * in. Whoever made the line closes it, also after a failure.
+   */
+  async open(address: Address, joinMs: number, signal: AbortSignal): Promise<{ name: string }> {
+    const { iceServers } = await within(joinMs, signal, networkLost, (limit) => this.#join(address, limit));
     signal.throwIfAborted(); // closed already: open nothing more
-    const peer = this.#makePeer(iceServers, signalling);
-    return this.#connect(signalling, peer, signal);
+    return this.#connect(this.#makePeer(iceServers), signal);
   }
 
   /** Ends the call on the server. Resolves with nothing: the answer comes through `onClosed`. */
@@ -91,18 +87,30 @@ export class Line {
     this.#peer?.close();
   }
 
-  #makePeer(iceServers: RTCIceServer[], signalling: Signalling): Peer {
+  async #join(address: Address, signal: AbortSignal): Promise<MessageOf<"joined">> {
+    const signalling = await Signalling.open(address.connectionUrl, signal);
+    this.#signalling = signalling;
+    signalling.onMessage = this.#handlers.onMessage;
+    signalling.onClosed = this.#handlers.onClosed;
+    const joined = signalling.next("joined", signal);
+    signalling.send({ type: "join", ticket: address.connectionTicket, version: PROTOCOL_VERSION });
+    return joined;
+  }
+
+  #makePeer(iceServers: RTCIceServer[]): Peer {
     this.#peer = new Peer(iceServers, this.#microphone, {
       onStream: (stream) => {
         this.#playback ??= new Playback(stream, this.#handlers.onPlaybackBlocked);
       },
       onCandidate: ({ candidate, sdpMid, sdpMLineIndex }) =>
-        signalling.send({ type: "candidate", candidate: { candidate, sdpMid, sdpMLineIndex } }),
+        this.#signalling?.send({ type: "candidate", candidate: { candidate, sdpMid, sdpMLineIndex } }),
     });
     return this.#peer;
   }
 
-  async #connect(signalling: Signalling, peer: Peer, signal: AbortSignal): Promise<{ name: string }> {
+  async #connect(peer: Peer, signal: AbortSignal): Promise<{ name: string }> {
+    const signalling = this.#signalling;
+    if (signalling === undefined) throw networkLost();
     const answer = signalling.next("answer", signal);
     const ready = signalling.next("ready", signal);
     const sdp = await abortable(peer.offer(), signal);

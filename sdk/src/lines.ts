@@ -1,4 +1,4 @@
-import { abortError, AthosRoleplayError } from "./errors.js";
+import { abortError, AthosRoleplayError, networkLost } from "./errors.js";
 import { Line, type Address, type LineHandlers } from "./line.js";
 import type { Log } from "./log.js";
 import type { Microphone } from "./microphone.js";
@@ -8,7 +8,11 @@ import { childOf, sleep, within } from "./waiting.js";
 const POLL_MS = 250;
 const RETRY_MS = 500;
 const QUIET_RETRY_MS = 2_000; // while only the socket is gone and both still hear each other
-const TRY_LIMIT_MS = 8_000;
+const TRY_LIMIT_MS = 10_000;
+const JOIN_LIMIT_MS = 6_000;
+/** A try begun while the network was away hangs: give it up early and ask again. Later ones get more time. */
+const HASTY_JOIN_MS = 2_000;
+const PATIENCE_MS = 1_000;
 const GIVE_UP_MS = 30_000;
 
 export interface LinesHandlers extends Pick<LineHandlers, "onMessage" | "onPlaybackBlocked"> {
@@ -33,6 +37,7 @@ export class Lines {
   /** A line of ours was tried after the current one: if that is taken over, it was us. */
   #superseded = false;
   #audible = true;
+  #failures = 0;
 
   constructor(address: Address, microphone: Microphone, handlers: LinesHandlers, log: Log) {
     this.#address = address;
@@ -43,11 +48,11 @@ export class Lines {
 
   /** The first line. Tried again, for up to 30 s, where that can help. */
   async connect(signal: AbortSignal): Promise<{ name: string }> {
-    let failure = new AthosRoleplayError("NETWORK_LOST");
+    let failure = networkLost();
     return within(GIVE_UP_MS, signal, () => failure, async (limit) => {
       for (;;) {
         try {
-          return await this.#dial(limit);
+          return await this.#dial(JOIN_LIMIT_MS, limit);
         } catch (cause) {
           if (!canRetry(cause)) throw cause;
           failure = cause;
@@ -92,9 +97,10 @@ export class Lines {
   #check(signal: AbortSignal): void {
     const line = this.#current;
     if (line === undefined) return;
-    if (line.silentMs() >= GIVE_UP_MS) return this.#handlers.onEnd(new AthosRoleplayError("NETWORK_LOST"));
+    if (line.silentMs() >= GIVE_UP_MS) return this.#handlers.onEnd(networkLost());
     this.#setAudible(line.audible);
     const healthy = line.audible && line.hasSocket;
+    if (healthy) this.#failures = 0;
     if (!healthy && this.#redialling === undefined) void this.#redial(signal);
     // Healed by itself. Once the server has the new offer there is no way back, it may have moved the call.
     if (healthy && this.#redialling?.line?.offered === false) this.#redialling.cancel.abort(abortError());
@@ -113,9 +119,10 @@ export class Lines {
     this.#redialling = { cancel };
     this.#superseded = true;
     try {
-      await this.#dial(cancel.signal);
+      await this.#dial(Math.min(HASTY_JOIN_MS + this.#failures * PATIENCE_MS, JOIN_LIMIT_MS), cancel.signal);
       this.#log("on a new line");
     } catch (cause) {
+      this.#failures += 1;
       this.#log("no new line", { cause: cause instanceof AthosRoleplayError ? cause.code : String(cause) });
       await sleep(this.#audible ? QUIET_RETRY_MS : RETRY_MS, signal).catch(() => {}); // called off: done anyway
     } finally {
@@ -124,12 +131,11 @@ export class Lines {
     }
   }
 
-  async #dial(signal: AbortSignal): Promise<{ name: string }> {
+  async #dial(joinMs: number, signal: AbortSignal): Promise<{ name: string }> {
     const line = this.#newLine();
     if (this.#redialling !== undefined) this.#redialling.line = line;
-    const late = (): Error => new AthosRoleplayError("NETWORK_LOST");
     try {
-      const persona = await within(TRY_LIMIT_MS, signal, late, (limit) => line.open(this.#address, limit));
+      const persona = await within(TRY_LIMIT_MS, signal, networkLost, (limit) => line.open(this.#address, joinMs, limit));
       signal.throwIfAborted();
       this.#promote(line);
       return persona;
@@ -158,6 +164,7 @@ export class Lines {
     const old = this.#current;
     this.#current = line;
     this.#superseded = false;
+    this.#failures = 0;
     if (old !== undefined) this.#drop(old);
     this.#setAudible(true);
   }

@@ -1,4 +1,5 @@
 import { AthosRoleplayError } from "./errors.js";
+import { startSilence, type Silence } from "./silence.js";
 import { abortable } from "./waiting.js";
 
 export interface MicrophoneInfo {
@@ -24,7 +25,7 @@ export class Microphone {
 
   readonly #senders = new Set<TrackSender>();
   #track: MediaStreamTrack;
-  #silence: AudioContext | undefined;
+  #silence: Silence | undefined;
   #muted = false;
   #stopped = false;
   #switches = 0;
@@ -61,7 +62,7 @@ export class Microphone {
     if (this.#stopped || turn !== this.#switches) return track.stop();
     this.#watch(track);
     await this.#send(track);
-    await this.#endSilence();
+    this.#endSilence();
   }
 
   /** Off, for good. Harmless to repeat. */
@@ -69,7 +70,7 @@ export class Microphone {
     this.#stopped = true;
     this.#track.stop();
     this.#senders.clear();
-    void this.#endSilence();
+    this.#endSilence();
   }
 
   #watch(track: MediaStreamTrack): void {
@@ -84,23 +85,22 @@ export class Microphone {
     const old = this.#track;
     this.#track = track;
     track.enabled = !this.#muted;
-    await Promise.all([...this.#senders].map((sender) => sender.replaceTrack(track)));
-    old.stop();
+    try {
+      await Promise.all([...this.#senders].map((sender) => sender.replaceTrack(track)));
+    } finally {
+      old.stop();
+    }
   }
 
   /** An ended track sends no packets at all, which the far side must take for a broken line. */
   async #sendSilence(): Promise<void> {
-    const silence = new AudioContext();
-    this.#silence = silence;
-    void silence.resume(); // not awaited: it may wait for a click
-    const [track] = silence.createMediaStreamDestination().stream.getAudioTracks();
-    if (track !== undefined) await this.#send(track);
+    this.#silence = startSilence();
+    if (this.#silence !== undefined) await this.#send(this.#silence.track);
   }
 
-  async #endSilence(): Promise<void> {
-    const silence = this.#silence;
+  #endSilence(): void {
+    this.#silence?.stop();
     this.#silence = undefined;
-    await silence?.close();
   }
 }
 

@@ -1,4 +1,4 @@
-import { AthosRoleplayError, isErrorCode, type AthosErrorCode } from "./errors.js";
+import { AthosRoleplayError, isErrorCode, networkLost, type AthosErrorCode } from "./errors.js";
 import { within } from "./waiting.js";
 
 const REDEEM_LIMIT_MS = 15_000;
@@ -26,8 +26,7 @@ export async function redeem(
   signal: AbortSignal,
 ): Promise<Redeemed> {
   if (!/^[\x21-\x7e]+$/.test(token)) throw new AthosRoleplayError("INVALID_TOKEN"); // no header could carry it
-  const late = (): Error => new AthosRoleplayError("NETWORK_LOST");
-  return within(REDEEM_LIMIT_MS, signal, late, async (limit) => {
+  return within(REDEEM_LIMIT_MS, signal, networkLost, async (limit) => {
     const { ok, status, text } = await post(apiBase + PATH, token, request, limit);
     const body = parse(text);
     if (!ok) throw refusal(status, body);
@@ -55,7 +54,7 @@ async function post(url: string, token: string, body: RedeemRequest, signal: Abo
     return { ok: response.ok, status: response.status, text: await response.text() };
   } catch (cause) {
     if (signal.aborted) throw signal.reason;
-    throw new AthosRoleplayError("NETWORK_LOST", undefined, { cause });
+    throw networkLost(cause);
   }
 }
 

@@ -1,4 +1,4 @@
-import { abortError, AthosRoleplayError, isErrorCode } from "./errors.js";
+import { abortError, AthosRoleplayError, isErrorCode, networkLost } from "./errors.js";
 import {
   CLOSE_CALL_OVER,
   CLOSE_NO_WORKER,
@@ -100,7 +100,7 @@ export class Signalling {
   #startPings(): void {
     this.#pings = setInterval(() => {
       const now = performance.now();
-      if (now - this.#heardAt > DEAF_MS) this.#end(new AthosRoleplayError("NETWORK_LOST"));
+      if (now - this.#heardAt > DEAF_MS) this.#end(networkLost());
       else this.send({ type: "ping", t: Math.round(now) });
     }, PING_MS);
   }
@@ -126,5 +126,5 @@ function reasonOf(closeCode: number): Error {
   if (closeCode === CLOSE_NO_WORKER) return new AthosRoleplayError("SERVICE_UNAVAILABLE");
   if (closeCode === CLOSE_TICKET_REFUSED) return new AthosRoleplayError("INVALID_TOKEN", "The connection ticket was refused.");
   if (closeCode >= 4400 && closeCode < 4500) return new AthosRoleplayError("INTERNAL_ERROR");
-  return new AthosRoleplayError("NETWORK_LOST");
+  return networkLost();
 }
