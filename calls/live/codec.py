@@ -52,7 +52,7 @@ class OpusEncoder:
         context = av.CodecContext.create("libopus", "w")
         assert isinstance(context, AudioCodecContext)
         context.bit_rate = bitrate
-        context.format = "s16"  # type: ignore[assignment]
+        context.format = "s16"
         context.layout = "mono"
         context.sample_rate = WIRE_RATE
         context.time_base = _TIME_BASE
@@ -78,7 +78,7 @@ class OpusDecoder:
     def __init__(self) -> None:
         context = av.CodecContext.create("libopus", "r")
         assert isinstance(context, AudioCodecContext)
-        context.format = "s16"  # type: ignore[assignment]
+        context.format = "s16"
         context.layout = "mono"
         context.sample_rate = WIRE_RATE
         self._context = context

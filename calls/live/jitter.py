@@ -135,17 +135,16 @@ class SenderClock:
         self._window_end = 0.0
         self._last = float("-inf")
 
-    def captured_at(self, position: int, samples: int, arrived_at: float) -> float:
-        """When sample `position` belongs on our clock. Its packet of `samples` just arrived."""
-        offset = arrived_at - (position + samples) / WIRE_RATE
+    def observe(self, end: int, arrived_at: float) -> None:
+        """A packet that ends before sample `end` came at `arrived_at` (our clock, seconds)."""
+        offset = arrived_at - end / WIRE_RATE
         if self._window is None or arrived_at >= self._window_end:
             self._offset, self._window = self._window, offset
             self._window_end = arrived_at + _WINDOW_SECONDS
         self._window = min(self._window, offset)
-        return self.at(position)
 
     def at(self, position: int) -> float:
-        """The same for a sample that never arrived."""
+        """When sample `position` belongs on our clock."""
         offsets = [o for o in (self._offset, self._window) if o is not None]
         if not offsets:
             raise ValueError("no packet has arrived yet")

@@ -81,7 +81,7 @@ def _read_page(data: bytes, position: int, packets: list[bytes]) -> int:
         raise OggError("the file ends within a page") from cause
     body = position + _HEADER.size + segments
     lacing = data[position + _HEADER.size : body]
-    end = body + sum(lacing)
+    end: int = body + sum(lacing)
     if magic != b"OggS" or end > len(data) or (lacing and lacing[-1] == 255):
         raise OggError("a page is damaged")
     if _checksum(data[position : position + 22] + bytes(4) + data[position + 26 : end]) != checksum:
