@@ -14,7 +14,13 @@ from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from tenants.errors import AthosError, InvalidRequest, RateLimited, ServiceUnavailable
+from tenants.errors import (
+    AthosError,
+    InvalidRequest,
+    PayloadTooLarge,
+    RateLimited,
+    ServiceUnavailable,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +34,6 @@ class NotFound(AthosError):
 
 class MethodNotAllowed(AthosError):
     code, status, message = "METHOD_NOT_ALLOWED", 405, "This address does not answer that method."
-
-
-class PayloadTooLarge(AthosError):
-    code, status, message = "PAYLOAD_TOO_LARGE", 413, "The request body is too large."
 
 
 class UnsupportedMediaType(AthosError):
@@ -48,9 +50,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
     refusal = as_refusal(exc)
     if refusal.status >= 500:
         _log(refusal, exc, request)
-    return Response(
-        envelope(refusal, request), status=refusal.status, headers=_headers(refusal, exc)
-    )
+    return Response(envelope(refusal, request), status=refusal.status, headers=_headers(refusal))
 
 
 def as_refusal(exc: Exception) -> AthosError:
@@ -67,7 +67,7 @@ def as_refusal(exc: Exception) -> AthosError:
         case exceptions.UnsupportedMediaType():
             return UnsupportedMediaType()
         case exceptions.Throttled():
-            return RateLimited(retry_after=max(1, int(exc.wait or 1)))
+            return RateLimited(retry_after=max(1, int(getattr(exc, "wait", None) or 1)))
         case RequestDataTooBig():
             return PayloadTooLarge()
         case exceptions.APIException() if exc.status_code < 500:
@@ -88,14 +88,12 @@ def envelope(refusal: AthosError, request: Any) -> dict[str, dict[str, object]]:
     return {"error": error}
 
 
-def _headers(refusal: AthosError, exc: Exception | None = None) -> dict[str, str]:
+def _headers(refusal: AthosError) -> dict[str, str]:
     headers = {}
     if refusal.retry_after is not None:
         headers["Retry-After"] = str(refusal.retry_after)
     if refusal.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(exc, exceptions.MethodNotAllowed) and getattr(exc, "allowed", None):
-        headers["Allow"] = ", ".join(exc.allowed)
     return headers
 
 
@@ -143,5 +141,7 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     return (
-        refusal_response(AthosError(), request) if is_api(request) else defaults.server_error(request)
+        refusal_response(AthosError(), request)
+        if is_api(request)
+        else defaults.server_error(request)
     )

@@ -1,5 +1,6 @@
 """The request id: made here for every request, on every answer, whatever produced it."""
 
+import logging
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import cast
@@ -9,7 +10,9 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from athos.errors import as_refusal, refusal_response
+from athos.errors import as_refusal, is_api, refusal_response
+
+logger = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = "X-Athos-Request-Id"
 
@@ -24,12 +27,13 @@ class RequestIdMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Answer]) -> None:
         self.get_response = get_response
-        if iscoroutinefunction(get_response):
+        self._asynchronous = iscoroutinefunction(get_response)
+        if self._asynchronous:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Answer:
         request.request_id = f"req_{uuid.uuid4()}"  # type: ignore[attr-defined]
-        if iscoroutinefunction(self):
+        if self._asynchronous:
             return self._answer(request)
         return self._stamp(request, cast(HttpResponseBase, self.get_response(request)))
 
@@ -39,9 +43,18 @@ class RequestIdMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """A page that meets a dead database says 503 as the API does; the rest is Django's."""
-        if isinstance(exception, OperationalError | InterfaceError):
-            return refusal_response(as_refusal(exception), request)
-        return None
+        if not isinstance(exception, OperationalError | InterfaceError):
+            return None
+        refusal = as_refusal(exception)
+        if is_api(request):
+            return refusal_response(refusal, request)
+        logger.error("page failed", exc_info=exception)
+        return HttpResponse(
+            refusal.message,
+            status=refusal.status,
+            content_type="text/plain",
+            headers={"Retry-After": str(refusal.retry_after)},
+        )
 
     @staticmethod
     def _stamp(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

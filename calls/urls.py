@@ -1,6 +1,13 @@
 """Addresses of the conversation."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from calls import api
+
+API = "api/external/v1/"
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path(API + "session", api.SessionMintApi.as_view(), name="session-mint"),
+    path(API + "roleplay/session", api.SessionRedeemApi.as_view(), name="session-redeem"),
+]
 websocket_urlpatterns: list[URLPattern] = []

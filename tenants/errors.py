@@ -50,6 +50,19 @@ class TenantQuotaExceeded(AthosError):
     message = "The allowance of call minutes for this month is used up."
 
 
+class InsufficientScope(AthosError):
+    code, status, message = "INSUFFICIENT_SCOPE", 403, "This API key may not do that."
+
+
+class TooManyKeys(AthosError):
+    code, status = "TOO_MANY_KEYS", 409
+    message = "There are 5 active keys. Revoke one first."
+
+
+class PayloadTooLarge(AthosError):
+    code, status, message = "PAYLOAD_TOO_LARGE", 413, "The request body is too large."
+
+
 class RateLimited(AthosError):
     code, status, message = "RATE_LIMITED", 429, "Too many requests."
 

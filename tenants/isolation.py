@@ -7,10 +7,11 @@ PostgreSQL's row-level security (`tenants/row_security.py`), whose policies call
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from django.db import connection, models, transaction
-from django_scopes import ScopedManager, get_scope, scope
+from django_scopes import get_scope, scope
+from django_scopes.manager import DisabledQuerySet
 
 # The shared tenant that owns the shipped drills. Its drills may be read by all, written by none.
 CATALOGUE = uuid.UUID("00000000-0000-4000-8000-00000000a705")
@@ -40,17 +41,42 @@ class TenantMismatch(RuntimeError):
 
 
 class TenantManager(models.Manager[Row]):
-    """Rows of one tenant. Wrapped by django-scopes, so that it raises ScopeError outside a scope."""
+    """The rows of the tenant in scope. Any query outside `tenant_scope` raises ScopeError.
 
-    def for_tenant(self, tenant: "models.Model | uuid.UUID") -> models.QuerySet[Row]:
+    The managers of django-scopes are made by a function that types cannot follow; this is the same
+    in the form of a class.
+    """
+
+    tenant_field = "tenant_id"
+
+    def get_queryset(self) -> models.QuerySet[Row]:
+        scoped = get_scope()
+        if not scoped.get("_enabled", True):
+            return super().get_queryset()
+        if "tenant" not in scoped:
+            refusing: Any = DisabledQuerySet(self.model, using=self._db, missing_scopes={"tenant"})
+            return cast(models.QuerySet[Row], refusing)
+        return super().get_queryset().filter(**{self.tenant_field: scoped["tenant"]})
+
+    def all(self) -> models.QuerySet[Row]:
+        return self.get_queryset().all()
+
+    def for_tenant(self, tenant: models.Model | uuid.UUID) -> models.QuerySet[Row]:
         """Where each read for a person starts."""
         tenant_id = tenant if isinstance(tenant, uuid.UUID) else tenant.pk
-        return self.get_queryset().filter(tenant_id=tenant_id)
+        return self.get_queryset().filter(**{self.tenant_field: tenant_id})
+
+    def with_catalogue(self) -> models.QuerySet[Row]:
+        """The rows of the tenant in scope and of the catalogue, for tables that share it."""
+        self.get_queryset().all()  # refuses outside a scope
+        both = [get_scope().get("tenant"), CATALOGUE]
+        return super().get_queryset().filter(**{f"{self.tenant_field}__in": both})
 
 
-def tenant_manager(field: str = "tenant_id", manager: type[Any] = TenantManager) -> Any:
-    """A manager that needs `tenant_scope`; `field` is where the row names its tenant."""
-    return ScopedManager(_manager_class=manager, tenant=field)
+class TenantItselfManager(TenantManager[Row]):
+    """For the table of tenants, whose rows name their tenant by their own id."""
+
+    tenant_field = "id"
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Lower
 
-from tenants.isolation import TenantManager, tenant_manager
+from tenants.isolation import TenantItselfManager, TenantManager
 
 
 class UserManager(BaseUserManager["User"]):
@@ -57,7 +57,7 @@ class Tenant(models.Model):
     browser_origins = ArrayField(models.CharField(max_length=300), default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
-    objects: ClassVar[models.Manager["Tenant"]] = tenant_manager("id", models.Manager)
+    objects: ClassVar[TenantItselfManager[Self]] = TenantItselfManager()
 
 
 class TenantRow(models.Model):
@@ -72,7 +72,7 @@ class TenantRow(models.Model):
         Tenant, on_delete=models.PROTECT, related_name="+", db_constraint=False
     )
 
-    objects: ClassVar[TenantManager[Self]] = tenant_manager()
+    objects: ClassVar[TenantManager[Self]] = TenantManager()
 
     class Meta:
         abstract = True

@@ -5,6 +5,8 @@ nothing and obeys every policy; `athos_definer` cannot log in and owns the few f
 see across tenants.
 """
 
+# ruff: noqa: S608 - names of tables come from migrations, never from outside
+
 from django.db.migrations import RunSQL
 
 from tenants.isolation import CATALOGUE
@@ -195,20 +197,4 @@ def definer_function(
         REVOKE CREATE ON SCHEMA public FROM {DEFINER_ROLE};
         """,
         f"DROP FUNCTION {name}({arguments});",
-    )
-
-
-def due_function(kind: str, table: str, *, where: str = "true") -> RunSQL:
-    """`due_<kind>(n)`: up to n rows (tenant_id, id) that work is due on, longest due first.
-
-    Reads the columns of `work.models.DueRow`; the table needs `definer_may_read` before it.
-    """
-    body = f"""
-        SELECT row.tenant_id, row.id FROM public.{table} AS row
-        WHERE row.due_at <= now() AND row.parked_at IS NULL
-            AND (row.lease_until IS NULL OR row.lease_until < now()) AND ({where})
-        ORDER BY row.due_at LIMIT n
-    """
-    return definer_function(
-        f"due_{kind}", "n integer", "TABLE (tenant_id uuid, id uuid)", body, volatility="VOLATILE"
     )

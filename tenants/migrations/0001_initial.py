@@ -1,5 +1,7 @@
 """Tenants, their people and keys, and the locks that every later table uses."""
 
+# ruff: noqa: S608 - nothing here comes from outside
+
 import uuid
 
 import django.contrib.postgres.fields

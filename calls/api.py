@@ -1,0 +1,121 @@
+"""The public REST API of the conversation: mint a session token, redeem it."""
+
+from typing import Any
+
+from django.http import HttpRequest
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from calls.models import Call
+from calls.services.session_jwt import InvalidToken
+from calls.services.tokens import (
+    FILTERS,
+    OriginNotAllowed,
+    Redeemed,
+    RedeemRequest,
+    session_mint,
+    session_redeem,
+    session_token_read,
+)
+from tenants.api import ApiView, json_object, text_field, text_field_or_none, timestamp
+from tenants.auth import bearer, caller_of
+from tenants.errors import InvalidRequest
+
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "X-Athos-Request-Id",
+}
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": "POST",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Access-Control-Max-Age": "7200",
+}
+LONGEST_DRILL_KEY = 1000  # "any string"; what is longer than a key can be is simply not found
+
+
+class SessionMintApi(ApiView):
+    """POST /session"""
+
+    required_scope = "sessions:write"
+
+    def post(self, request: Request) -> Response:
+        body = json_object(request)
+        minted = session_mint(
+            caller=caller_of(request),
+            external_user_id=text_field(body, "externalUserId"),
+            external_agency_id=text_field_or_none(body, "externalAgencyId"),
+        )
+        return Response({"token": minted.token, "expiresAt": timestamp(minted.expires_at)})
+
+
+class SessionRedeemApi(ApiView):
+    """POST /roleplay/session, called by the SDK: the only address that other web sites may use."""
+
+    http_method_names = ["post", "options"]
+    authentication_classes = []
+
+    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
+        return Response(status=204, headers=PREFLIGHT)
+
+    def post(self, request: Request) -> Response:
+        token = bearer(request)
+        if not token:
+            raise InvalidToken
+        tenant_id, claims = session_token_read(token)
+        wish = _wish(json_object(request), request.headers.get("Origin", ""))
+        answer = session_redeem(tenant_id=tenant_id, claims=claims, wish=wish)
+        if not isinstance(answer, Redeemed):
+            raise answer
+        call = answer.call
+        return Response(
+            {
+                "connectionTicket": answer.connection_ticket,
+                "connectionUrl": answer.connection_url,
+                "sessionId": call.session_id,
+                "callId": call.public_id,
+                "persona": {"name": call.persona_name},
+            }
+        )
+
+    def handle_exception(self, exc: Exception) -> Response:
+        response = super().handle_exception(exc)
+        self.hidden = isinstance(exc, OriginNotAllowed)
+        return response
+
+    def finalize_response(
+        self, request: Request, response: Any, *args: Any, **kwargs: Any
+    ) -> Response:
+        answer = super().finalize_response(request, response, *args, **kwargs)
+        if not getattr(self, "hidden", False):
+            for name, value in CORS.items():
+                answer.headers[name] = value
+        return answer
+
+
+def _wish(body: dict[str, Any], origin: str) -> RedeemRequest:
+    difficulty = text_field_or_none(body, "difficulty") or Call.Difficulty.ADVANCED
+    if difficulty not in Call.Difficulty.values:
+        raise InvalidRequest(
+            f"difficulty must be one of {', '.join(Call.Difficulty.values)}.",
+            details={"field": "difficulty"},
+        )
+    filters = body.get("filters")
+    if filters is not None and not isinstance(filters, dict):
+        raise InvalidRequest("filters must be an object.", details={"field": "filters"})
+    return RedeemRequest(
+        drill_key=text_field(body, "drillKey", longest=LONGEST_DRILL_KEY),
+        difficulty=difficulty,
+        filters=_filters(filters or {}),
+        origin=origin,
+    )
+
+
+def _filters(given: dict[str, Any]) -> dict[str, str]:
+    """The filters that are texts; blank ones match nothing, so they are dropped like others."""
+    texts = {name: given.get(name) for name in FILTERS}
+    odd = [name for name, value in texts.items() if not isinstance(value, str | None)]
+    if odd:
+        raise InvalidRequest(
+            f"filters.{odd[0]} must be a string.", details={"field": f"filters.{odd[0]}"}
+        )
+    return {name: value.strip() for name, value in texts.items() if value and value.strip()}

@@ -1,0 +1,36 @@
+"""Reads about drills and calls."""
+
+from datetime import datetime, timedelta
+
+from django.db.models import Case, F, IntegerField, Sum, Value, When
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from calls.models import Call, Drill
+from tenants.models import ApiKey, Tenant
+
+
+def drill_find(*, tenant: Tenant, key: str) -> Drill | None:
+    """The latest version of the tenant's own drill, else of the shipped one."""
+    own_first = Case(
+        When(tenant_id=tenant.pk, then=Value(0)), default=Value(1), output_field=IntegerField()
+    )
+    readable = Drill.objects.with_catalogue()
+    return readable.filter(key=key).order_by(own_first, "-version").first()
+
+
+def minutes_used(*, tenant: Tenant, month: datetime | None = None) -> float:
+    """Minutes of live calls in the calendar month (UTC), running calls included.
+
+    A call belongs to the month in which it ends. Calls with test keys do not count.
+    """
+    begin = (month or timezone.now()).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    after = (begin.replace(day=28) + timedelta(days=4)).replace(day=1)
+    calls = Call.objects.for_tenant(tenant).filter(mode=ApiKey.Mode.LIVE)
+    ended = calls.filter(ended_at__gte=begin, ended_at__lt=after, started_at__isnull=False)
+    running = calls.filter(stage=Call.Stage.LIVE, ended_at=None)
+    spans: list[timedelta | None] = [
+        ended.aggregate(total=Sum(F("ended_at") - F("started_at")))["total"],
+        running.aggregate(total=Sum(Now() - F("started_at")))["total"],
+    ]
+    return sum((span.total_seconds() for span in spans if span is not None), 0.0) / 60

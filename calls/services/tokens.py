@@ -1,0 +1,252 @@
+"""Session tokens: minted for a rep by the integrator's backend, spent once by the rep's browser."""
+
+import secrets
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from calls.models import Call, Drill, SessionToken
+from calls.selectors import drill_find, minutes_used
+from calls.services.live import slot_free
+from calls.services.session_jwt import (
+    LIFE,
+    InvalidToken,
+    SessionClaims,
+    TokenExpired,
+    session_jwt_make,
+    session_jwt_read,
+)
+from calls.services.slots import JOIN_WITHIN, slot_reserve
+from calls.services.tickets import ticket_sign
+from tenants.auth import Caller
+from tenants.errors import (
+    AthosError,
+    InsufficientScope,
+    InvalidRequest,
+    ServiceUnavailable,
+    TenantInactive,
+    TenantQuotaExceeded,
+)
+from tenants.isolation import tenant_scope
+from tenants.models import Agency, Rep, Tenant
+from tenants.sealing import SealBroken, seal, unseal
+
+TENANT_PURPOSE = "athos.session.tenant"
+SLOT_RETRY_SECONDS = 10
+FILTERS = ("state", "category")
+
+
+class TokenAlreadyUsed(AthosError):
+    code, status, message = "TOKEN_ALREADY_USED", 401, "The session token was used already."
+
+
+class DrillNotFound(AthosError):
+    code, status, message = "DRILL_NOT_FOUND", 400, "There is no drill with that key."
+
+
+class OriginNotAllowed(InvalidRequest):
+    message = "Calls may not be started from this web site."
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """A fresh token."""
+
+    token: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RedeemRequest:
+    """What the browser asks for, checked. `origin` is its web site, empty outside browsers."""
+
+    drill_key: str
+    difficulty: str
+    filters: Mapping[str, str]
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """A call that waits for its rep."""
+
+    call: Call
+    connection_ticket: str
+    connection_url: str
+
+
+# --- mint ----------------------------------------------------------------------------------------
+
+
+def session_mint(
+    *, caller: Caller, external_user_id: str, external_agency_id: str | None
+) -> Minted:
+    """A token for one call of this rep, good for five minutes."""
+    tenant = caller.tenant
+    with tenant_scope(tenant.pk):
+        _check_agency(caller, external_agency_id)
+        allowance = tenant.monthly_minutes
+        if allowance is not None and minutes_used(tenant=tenant) >= allowance:
+            raise TenantQuotaExceeded
+        issued_at = _database_now().replace(microsecond=0)
+        row = SessionToken.objects.create(
+            tenant=tenant,
+            api_key_id=caller.key_id,
+            mode=caller.mode,
+            external_user_id=external_user_id,
+            external_agency_id=external_agency_id,
+            issued_at=issued_at,
+            expires_at=issued_at + timedelta(seconds=LIFE),
+        )
+    claims = SessionClaims(
+        jti=row.jti,
+        tenant=seal(tenant.pk.bytes, purpose=TENANT_PURPOSE),
+        subject=external_user_id,
+        issued_at=int(issued_at.timestamp()),
+    )
+    token = session_jwt_make(claims, ring=settings.SESSION_TOKEN_KEYS)
+    return Minted(token=token, expires_at=row.expires_at)
+
+
+def _check_agency(caller: Caller, external_agency_id: str | None) -> None:
+    """A key that is limited to agencies mints for reps of those only."""
+    if not caller.agencies:
+        return
+    mine = Agency.objects.for_tenant(caller.tenant).filter(pk__in=caller.agencies)
+    if not mine.filter(external_id=external_agency_id).exists():
+        raise InsufficientScope("This API key is limited to other agencies.")
+
+
+def _database_now() -> datetime:
+    """One clock for all web processes; the same decides when the token is spent."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement_timestamp()")
+        now: datetime = cursor.fetchall()[0][0]
+    return now
+
+
+# --- redeem --------------------------------------------------------------------------------------
+
+
+def session_token_read(token: str) -> tuple[uuid.UUID, SessionClaims]:
+    """The tenant and the claims of a token that could still be good. Needs no database."""
+    claims = session_jwt_read(
+        token, ring=settings.SESSION_TOKEN_KEYS, now=timezone.now().timestamp()
+    )
+    try:
+        tenant_id = uuid.UUID(bytes=unseal(claims.tenant, purpose=TENANT_PURPOSE))
+    except (SealBroken, ValueError) as broken:
+        raise InvalidToken from broken
+    return tenant_id, claims
+
+
+def session_redeem(
+    *, tenant_id: uuid.UUID, claims: SessionClaims, wish: RedeemRequest
+) -> Redeemed | DrillNotFound:
+    """Spend the token and make the call, in one transaction.
+
+    A raised error leaves the token unspent. An unknown drill spends it, so that refusal is returned
+    and commits. The token's row is taken first: racers queue there and find it spent.
+    """
+    with tenant_scope(tenant_id):
+        tenant = _tenant_for(tenant_id, wish.origin)
+        session = _consume(tenant, claims.jti)
+        call_id = uuid.uuid4()
+        if not slot_reserve(call_id=call_id, tenant_id=tenant_id):
+            raise ServiceUnavailable(retry_after=SLOT_RETRY_SECONDS)
+        drill = drill_find(tenant=tenant, key=wish.drill_key)
+        if drill is None:
+            slot_free(call_id=call_id)
+            return DrillNotFound()
+        call = _call_create(call_id, session, drill, wish)
+        SessionToken.objects.filter(pk=session.pk).update(call=call)
+    ticket = ticket_sign(call_id=call_id, tenant_id=tenant_id, public_id=call.public_id)
+    return Redeemed(call=call, connection_ticket=ticket, connection_url=connection_url())
+
+
+def connection_url() -> str:
+    """Where the browser's socket goes."""
+    public_url: str = settings.PUBLIC_URL
+    return f"ws{public_url.removeprefix('http')}/live/v1"
+
+
+def _tenant_for(tenant_id: uuid.UUID, origin: str) -> Tenant:
+    tenant = Tenant.objects.filter(pk=tenant_id).first()
+    if tenant is None:
+        raise InvalidToken
+    if tenant.status != Tenant.Status.ACTIVE:
+        raise TenantInactive
+    if origin and tenant.browser_origins and origin not in tenant.browser_origins:
+        raise OriginNotAllowed
+    return tenant
+
+
+def _consume(tenant: Tenant, jti: uuid.UUID) -> SessionToken:
+    """Spend the token: one conditional UPDATE by the database's clock, whatever the concurrency."""
+    rows = SessionToken.objects.for_tenant(tenant).filter(jti=jti)
+    if not rows.filter(consumed_at=None, expires_at__gt=Now()).update(consumed_at=Now()):
+        row = rows.first()
+        if row is None:
+            raise InvalidToken
+        raise TokenAlreadyUsed if row.consumed_at else TokenExpired
+    return rows.get()
+
+
+def _call_create(
+    call_id: uuid.UUID, session: SessionToken, drill: Drill, wish: RedeemRequest
+) -> Call:
+    agency = _agency_for(session)
+    return Call.objects.create(
+        id=call_id,
+        tenant_id=session.tenant_id,
+        mode=session.mode,
+        rep=_rep_for(session, agency),
+        agency=agency,
+        external_user_id=session.external_user_id,
+        external_agency_id=session.external_agency_id,
+        drill_owner_id=drill.tenant_id,
+        drill=drill,
+        drill_key=drill.key,
+        difficulty=wish.difficulty,
+        filters=_filters_known(drill.pack, wish.filters),
+        persona_name=drill.pack["persona"]["name"],
+        seed=secrets.randbits(63),
+        due_at=_database_now() + JOIN_WITHIN,  # a call that nobody joins fails
+    )
+
+
+def _agency_for(session: SessionToken) -> Agency | None:
+    if session.external_agency_id is None:
+        return None
+    who = {"tenant_id": session.tenant_id, "external_id": session.external_agency_id}
+    Agency.objects.bulk_create([Agency(**who)], ignore_conflicts=True)
+    return Agency.objects.get(**who)
+
+
+def _rep_for(session: SessionToken, agency: Agency | None) -> Rep:
+    """The rep's row; a rep is where it was last seen."""
+    who = {"tenant_id": session.tenant_id, "external_id": session.external_user_id}
+    Rep.objects.bulk_create([Rep(**who, agency=agency)], ignore_conflicts=True)
+    rep = Rep.objects.get(**who)
+    if agency is not None and rep.agency_id != agency.pk:
+        rep.agency = agency
+        rep.save(update_fields=["agency"])
+    return rep
+
+
+def _filters_known(pack: Mapping[str, Any], wished: Mapping[str, str]) -> dict[str, str]:
+    """The filters that the drill knows, in its spelling. One that matches nothing is dropped."""
+    offered = pack.get("filters") or {}
+    kept = {}
+    for name in FILTERS:
+        spelling = {str(value).casefold(): str(value) for value in offered.get(name) or ()}
+        if name in wished and wished[name].casefold() in spelling:
+            kept[name] = spelling[wished[name].casefold()]
+    return kept

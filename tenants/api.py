@@ -1,0 +1,106 @@
+"""What all API views share: strict JSON in, plain JSON out, the caller from the key."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from django.conf import settings
+from rest_framework.exceptions import MethodNotAllowed, UnsupportedMediaType
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from tenants.auth import ApiKeyAuthentication, caller_of
+from tenants.errors import InsufficientScope, InvalidRequest, PayloadTooLarge
+
+
+class JsonOnly(BaseContentNegotiation):
+    """We answer JSON, whatever `Accept` says: an error must never hide behind a 406."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return parsers[0]
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
+class ApiView(APIView):
+    """A view behind an API key that carries `required_scope`."""
+
+    http_method_names = ["get", "post", "put", "patch", "delete", "head"]
+    content_negotiation_class = JsonOnly
+    authentication_classes = [ApiKeyAuthentication]
+    required_scope = ""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """The method comes first: a wrong one is 405 to everybody, with a key or without."""
+        method = (request.method or "").lower()
+        if method not in self.http_method_names or not hasattr(self, method):
+            raise MethodNotAllowed(request.method or "")
+        super().initial(request, *args, **kwargs)
+        if self.required_scope and self.required_scope not in caller_of(request).scopes:
+            raise InsufficientScope
+
+    def finalize_response(
+        self, request: Request, response: Any, *args: Any, **kwargs: Any
+    ) -> Response:
+        answer = super().finalize_response(request, response, *args, **kwargs)
+        answer.headers.setdefault("Cache-Control", "no-store")
+        return answer
+
+
+def json_object(request: Request) -> dict[str, Any]:
+    """The body, which must be one JSON object. Read here, so that chunked bodies count too."""
+    plain = request._request
+    if plain.content_type != "application/json" or _encoded(request):
+        raise UnsupportedMediaType(plain.content_type or "")
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    raw = plain.read(limit + 1)
+    if len(raw) > limit:
+        raise PayloadTooLarge
+    try:
+        body = json.loads(raw.decode("utf-8-sig"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as broken:
+        raise InvalidRequest("The body is not valid JSON.") from broken
+    if not isinstance(body, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    return body
+
+
+def text_field(body: dict[str, Any], name: str, *, longest: int = 200) -> str:
+    """A required text, trimmed."""
+    text = text_field_or_none(body, name, longest=longest)
+    if text is None:
+        raise InvalidRequest(f"{name} is required.", details={"field": name})
+    return text
+
+
+def text_field_or_none(body: dict[str, Any], name: str, *, longest: int = 200) -> str | None:
+    """An optional text, trimmed; null is the same as left out, blank is refused."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{name} must be a string.", details={"field": name})
+    text = value.strip()
+    if not 1 <= len(text) <= longest:
+        problem = f"{name} must have 1 to {longest} characters."
+        raise InvalidRequest(problem, details={"field": name})
+    if "\x00" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        problem = f"{name} holds a character that cannot be stored."
+        raise InvalidRequest(problem, details={"field": name})
+    return text
+
+
+def timestamp(at: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds and Z."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _encoded(request: Request) -> bool:
+    return request.headers.get("Content-Encoding", "identity").lower() != "identity"
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
