@@ -2,7 +2,10 @@
 
 from django.urls import include, path
 
+from athos.sdk import sdk_file
+
 urlpatterns = [
+    path("sdk/<str:name>", sdk_file),
     path("", include("calls.urls")),
 ]
 

@@ -1,0 +1,59 @@
+import pytest
+from django.test import RequestFactory
+
+from athos import sdk
+from athos.sdk import sdk_file
+
+
+@pytest.fixture(autouse=True)
+def built(tmp_path, monkeypatch):
+    (tmp_path / "useathos-sdk.js").write_text("export const a = 1;")
+    (tmp_path / "useathos-sdk-1.0.0.tgz").write_bytes(b"\x1f\x8b")
+    (tmp_path / "secret.txt").write_text("no")
+    monkeypatch.setattr(sdk, "FOLDER", tmp_path)
+    return tmp_path
+
+
+def get(client, name, **headers):
+    return client.get(f"/sdk/{name}", headers={"Origin": "https://integrator.example", **headers})
+
+
+def test_any_origin_may_import_the_module(client):
+    response = get(client, "useathos-sdk.js")
+    assert response.status_code == 200
+    assert response["Content-Type"] == "text/javascript; charset=utf-8"
+    assert response["Access-Control-Allow-Origin"] == "*"
+    assert "Access-Control-Allow-Credentials" not in response
+    assert response.content == b"export const a = 1;"
+
+
+def test_the_tarball_can_be_installed(client):
+    response = get(client, "useathos-sdk-1.0.0.tgz")
+    assert response.status_code == 200
+    assert response["Content-Type"] == "application/gzip"
+
+
+def test_an_unchanged_module_is_not_sent_again(client, built):
+    first = get(client, "useathos-sdk.js")
+    again = get(client, "useathos-sdk.js", If_None_Match=first["ETag"])
+    assert again.status_code == 304
+    assert again.content == b""
+    (built / "useathos-sdk.js").write_text("export const a = 2;")
+    assert get(client, "useathos-sdk.js", If_None_Match=first["ETag"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name", ["secret.txt", "useathos-sdk-1.0.1.tgz", "..", "useathos-sdk.js.map"]
+)
+def test_nothing_else_is_served(client, name):
+    assert get(client, name).status_code == 404
+
+
+def test_a_module_that_was_not_built_is_not_there(client, built):
+    (built / "useathos-sdk.js").unlink()
+    assert get(client, "useathos-sdk.js").status_code == 404
+
+
+def test_it_can_only_be_read():
+    response = sdk_file(RequestFactory().post("/sdk/useathos-sdk.js"), name="useathos-sdk.js")
+    assert response.status_code == 405
