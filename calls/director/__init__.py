@@ -1,0 +1,1 @@
+"""What the persona decides. Pure: no clock, no network, no database, no settings, no chance."""
