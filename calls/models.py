@@ -63,6 +63,7 @@ class Call(TenantRow, DueRow):
         WORKER_LOST = "worker_lost"
         CEILING = "ceiling"
         NEVER_CONNECTED = "never_connected"
+        ENGINES_FAILED = "engines_failed"
 
     public_id = models.CharField(max_length=40, unique=True, default=call_public_id, editable=False)
     session_id = models.CharField(

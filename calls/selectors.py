@@ -1,12 +1,13 @@
 """Reads about drills and calls."""
 
+import uuid
 from datetime import datetime, timedelta
 
 from django.db.models import Case, F, IntegerField, Sum, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from calls.models import Call, Drill
+from calls.models import Call, Drill, LiveSlot
 from tenants.models import ApiKey, Tenant
 
 
@@ -34,3 +35,9 @@ def minutes_used(*, tenant: Tenant, month: datetime | None = None) -> float:
         running.aggregate(total=Sum(Now() - F("started_at")))["total"],
     ]
     return sum((span.total_seconds() for span in spans if span is not None), 0.0) / 60
+
+
+def call_worker(*, tenant_id: uuid.UUID, call_id: uuid.UUID) -> uuid.UUID | None:
+    """The live worker that holds the call's slot; None when nobody does any more."""
+    held = LiveSlot.objects.filter(call_id=call_id, tenant_id=tenant_id, lease_until__gt=Now())
+    return held.values_list("worker_id", flat=True).first()

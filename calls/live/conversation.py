@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from calls.live.events import LineEnded, LineStarted, Pcm, Turn
+from calls.live.events import FRAME_SECONDS, LineEnded, LineStarted, Pcm, Turn
 from calls.live.persona import SpokenLine, SpokenReply
 from calls.live.playout import Clip, Playout
 from calls.live.stt import Ear, WordStage
@@ -33,9 +33,8 @@ from calls.ports import Heard, Line, PersonaBrain, ProviderError, Transcriber, T
 logger = logging.getLogger(__name__)
 
 SILENCE_PROMPTS = (8.0, 20.0)  # seconds of quiet after which the persona says something
-MERGE_WITHIN = 0.7  # a reply heard for less than this had cut the rep off
+MERGE_WITHIN = 0.7  # seconds: a reply heard for less than this had cut the rep off
 MAX_FAILURES = 3  # providers that failed in a row before the call is given up
-LETTERS_A_SECOND = 14.0  # of speech, to guess the length of a line that is not made yet
 
 Message = Mapping[str, Any]
 
@@ -303,8 +302,7 @@ class Conversation:
             if reply.lines[0] is line:
                 self._reply_started(reply, event.at)
             return
-        line.ended_at, line.over = event.at, True
-        line.heard = event.heard if line.made else line.share_until(event.at, LETTERS_A_SECOND)
+        line.ended_at, line.heard, line.over = event.at, event.heard, True
         if reply.over and not reply.cut:
             self._finish_reply(cut=False)
 
@@ -330,7 +328,10 @@ class Conversation:
             reply.cut = True
             if self._reply_task is not None:
                 self._reply_task.cancel()
-            self.playout.stop()  # its events come in here
+            for cut_line in self.playout.stop():
+                line = reply.line(cut_line.line)
+                if line is not None:
+                    line.cut(cut_line.played * FRAME_SECONDS, cut_line.heard)
         self._reply, answering, self._answering = None, self._answering, None
         self.playout.resume()
         self._turns.persona(speaking=False)
@@ -338,7 +339,7 @@ class Conversation:
         if reply.started_at is None:
             return
         self._around.notify({"type": "personaSpeaking", "speaking": False})
-        if cut and answering is not None and reply.seconds_heard() < MERGE_WITHIN:
+        if cut and answering is not None and reply.barely_heard(MERGE_WITHIN):
             self._unfinished = answering
             self._engines.brain.restore(answering.snapshot)
         else:

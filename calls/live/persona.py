@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+LETTERS_A_SECOND = 14.0  # of speech, to guess the length of a line that is not made yet
+
 
 @dataclass
 class SpokenLine:
@@ -15,15 +17,15 @@ class SpokenLine:
     started_at: float | None = None
     ended_at: float | None = None
     heard: float = 0.0  # share that was played
+    seconds: float | None = None  # that were played, where it was cut
     made: bool = False  # its sound is complete, so its length is known
     over: bool = False
 
-    def share_until(self, at: float, letters_a_second: float) -> float:
-        """The share heard until `at`, guessed, of a line cut while it was still being made."""
-        if self.started_at is None:
-            return 0.0
-        expected = max(len(self.text) / letters_a_second, 0.1)
-        return min(1.0, (at - self.started_at) / expected)
+    def cut(self, seconds: float, share: float) -> None:
+        """Stopped after `seconds` of sound, `share` of what was made of it by then."""
+        if not self.made:
+            share = min(share, seconds * LETTERS_A_SECOND / max(len(self.text), 1))
+        self.heard, self.seconds, self.over = share, seconds, True
 
     def heard_text(self) -> str:
         """The words that were played, cut where the line was cut."""
@@ -57,9 +59,11 @@ class SpokenReply:
         """Nothing of it will sound any more."""
         return (self.complete or self.cut) and all(line.over for line in self.lines)
 
-    def seconds_heard(self) -> float:
-        started, ended = self.started_at, self.ended_at
-        return 0.0 if started is None or ended is None else ended - started
+    def barely_heard(self, seconds: float) -> bool:
+        """Whether it was stopped in its first line, within so many seconds of sound."""
+        first, *others = self.lines
+        begun = [line for line in others if line.started_at is not None]
+        return not begun and first.seconds is not None and first.seconds < seconds
 
     def text(self) -> str:
         return " ".join(filter(None, (line.heard_text() for line in self.lines)))

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from calls.live.codec import OpusDecoder, Resampler48to16
 from calls.live.conversation import CallBrief, Conversation, Engines, Message, Surroundings
-from calls.live.events import FRAME_SECONDS, Part, Turn
+from calls.live.events import Part, Turn
 from calls.live.peer import InboundPacket, Peer, PeerSettings
 from calls.live.pipeline import Pipeline
 from calls.live.recorder import Recorder
@@ -72,7 +72,6 @@ class Session:
         self._ending: asyncio.Task[None] | None = None
         self._closing = False
         self._began: float | None = None
-        self._frame = -1
         self._turn_number = 0
         self._line_down_since: float | None = None
         self._build(engines)
@@ -113,10 +112,10 @@ class Session:
         if notify is not self._notify:
             self._notify({"type": "taken_over"})
             self._notify = notify
-        peer = Peer(
+        peer: Peer = Peer(
             self._peer_settings,
             on_packet=lambda packet: self._on_packet(peer, packet),
-            next_packet=lambda: self._next_packet(peer),
+            next_packet=lambda due: self._next_packet(peer, due),
             on_state=lambda state: self._on_state(peer, state),
         )
         answer = await peer.answer(sdp)
@@ -148,12 +147,10 @@ class Session:
             captured=packet.captured_at - self._began,
         )
 
-    def _next_packet(self, peer: Peer) -> bytes | None:
+    def _next_packet(self, peer: Peer, due: float) -> bytes | None:
         if peer is not self._peer or self._began is None or self._closing:
             return None
-        # After a gap between two connections the time line goes on where the clock is.
-        self._frame = max(self._frame + 1, int((self.now - 0.5) / FRAME_SECONDS))
-        return self._pipeline.next_packet(self._frame * FRAME_SECONDS)
+        return self._pipeline.next_packet(due - self._began)
 
     # -- the watch
 

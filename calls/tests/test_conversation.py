@@ -1,0 +1,310 @@
+"""A whole conversation without WebRTC: audio frames in, packets out, on a virtual clock.
+
+Fakes stand for the engines only (detector, words, voice, brain); pipeline, turns, conversation,
+playout and recorder are the real ones.
+"""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from calls.live.codec import SILENT_PACKET, OpusEncoder, Resampler48to16
+from calls.live.conversation import CallBrief, Conversation, Engines, Surroundings
+from calls.live.events import FRAME_SAMPLES, FRAME_SECONDS
+from calls.live.pipeline import Pipeline
+from calls.live.recorder import Recorder
+from calls.live.stt import Ear
+from calls.live.tts import LineCache
+from calls.live.turns import TurnTaker
+from calls.live.vad import SpeechStage
+from calls.ports import Line, ProviderUnavailable, Transcript
+
+
+class FakeBrain:
+    """Says what it is told to; remembers what it was told."""
+
+    def __init__(self, replies):
+        self.replies = list(replies)
+        self.heard, self.said, self.state = [], [], 0
+
+    async def opening(self):
+        yield Line("Hello?", {"why": "opening"})
+
+    async def reply(self, heard):
+        self.heard.append(heard)
+        self.state += 1
+        for text in self.replies.pop(0):
+            yield Line(text, {"why": "reply"})
+
+    async def silence(self, seconds):
+        yield Line("Are you still there?", {"why": "silence"})
+
+    def spoken(self, text, *, complete):
+        self.said.append((text, complete))
+
+    def snapshot(self):
+        return {"state": self.state}
+
+    def restore(self, snapshot):
+        self.state = snapshot["state"]
+
+
+class FakeVoice:
+    """60 ms of tone a letter, all at once."""
+
+    version = "fake-1"
+
+    def __init__(self):
+        self.fails = 0
+
+    async def speak(self, text, *, voice, speed=1.0):
+        if self.fails:
+            self.fails -= 1
+            raise ProviderUnavailable("no voice")
+        length = int(0.06 * 48_000) * len(text)
+        yield (8000 * np.sin(np.arange(length) * 0.05)).astype(np.int16)
+
+
+class FakeEars:
+    def __init__(self, texts):
+        self.texts = list(texts)
+        self.passes = 0
+
+    async def live(self, pcm, *, hints=(), previous="", deadline=2.0):
+        self.passes += 1
+        text = self.texts.pop(0) if len(self.texts) > 1 else self.texts[0]
+        if isinstance(text, Exception):
+            raise text
+        return Transcript(text)
+
+    async def complete(self, pcm):
+        return 0.95
+
+
+class Stage:
+    """The call of one test. `speak` and `quiet` move the virtual clock."""
+
+    def __init__(self, tmp_path, *, texts, replies):
+        self.brain, self.voice, self.ears = FakeBrain(replies), FakeVoice(), FakeEars(texts)
+        self.messages, self.turns, self.parts, self.tasks = [], [], [], set()
+        self.gave_up = False
+        self.frame = 0
+        engines = Engines(
+            detect=lambda pcm: 0.95 if np.abs(pcm).max() > 1000 else 0.02,
+            turn_detector=self.ears,
+            transcriber=self.ears,
+            brain=self.brain,
+            voice=self.voice,
+            lines=LineCache(tmp_path / "lines"),
+        )
+        turns, ear = TurnTaker(), Ear()
+        around = Surroundings(
+            now=lambda: self.now,
+            own=self._own,
+            notify=self.messages.append,
+            store=self.turns.append,
+            give_up=lambda: setattr(self, "gave_up", True),
+        )
+        brief = CallBrief(public_id="athos_call_test", persona_name="Dana", voice="af_bella")
+        self.conversation = Conversation(
+            brief=brief, engines=engines, turns=turns, ear=ear, around=around
+        )
+        self.recorder = Recorder(self.parts.append)
+        self.pipeline = Pipeline(
+            decode=lambda packet: np.frombuffer(packet, np.int16),
+            speech=SpeechStage(engines.detect, Resampler48to16().resample),
+            ear=ear,
+            turns=turns,
+            playout=self.conversation.playout,
+            recorder=self.recorder,
+            on_decisions=self.conversation.carry_out,
+        )
+        self.sent = []
+
+    @property
+    def now(self):
+        return self.frame * FRAME_SECONDS
+
+    def _own(self, work):
+        task = asyncio.ensure_future(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    async def _frames(self, seconds, level):
+        for _ in range(round(seconds / FRAME_SECONDS)):
+            pcm = np.full(FRAME_SAMPLES, level, np.int16)
+            self.pipeline.microphone(packet=pcm.tobytes(), samples=FRAME_SAMPLES, captured=self.now)
+            self.sent.append(self.pipeline.next_packet(self.now))
+            self.frame += 1
+            await asyncio.sleep(0.002 if self.tasks else 0)
+            self.conversation.watch_silence()
+
+    async def speak(self, seconds):
+        await self._frames(seconds, 8000)
+
+    async def quiet(self, seconds):
+        await self._frames(seconds, 0)
+
+    def said(self, role):
+        return [turn.text for turn in self.turns if turn.role == role]
+
+
+@pytest.fixture
+def stage(tmp_path):
+    def make(*, texts=("Do you like your plan?",), replies=(["I do."],)):
+        made = Stage(tmp_path, texts=texts, replies=replies)
+        made.conversation.begin()
+        return made
+
+    return make
+
+
+async def test_the_persona_opens_answers_and_every_turn_is_kept(stage):
+    call = stage()
+    await call.quiet(1.0)
+    await call.speak(1.5)
+    await call.quiet(2.0)
+    assert [(t.role, t.text) for t in call.turns] == [
+        ("assistant", "Hello?"),
+        ("user", "Do you like your plan?"),
+        ("assistant", "I do."),
+    ]
+    assert call.brain.said == [("Hello?", True), ("I do.", True)]
+    answer = call.turns[-1]
+    assert answer.director == {"cues": [{"why": "reply"}]}
+    assert sum(
+        answer.latency[p] for p in ("silence", "brain", "voice", "playout")
+    ) == pytest.approx(answer.latency["total"])
+    assert 250 < answer.latency["total"] < 600
+
+
+async def test_what_is_heard_is_told_to_the_browser_in_order(stage):
+    call = stage()
+    await call.quiet(1.0)
+    await call.speak(1.0)
+    await call.quiet(2.0)
+    spoken = [(m["type"], m["speaking"]) for m in call.messages]
+    assert spoken == [
+        ("personaSpeaking", True),
+        ("personaSpeaking", False),
+        ("userSpeaking", True),
+        ("userSpeaking", False),
+        ("personaSpeaking", True),
+        ("personaSpeaking", False),
+    ]
+
+
+async def test_an_interrupted_persona_falls_silent_and_keeps_only_what_was_heard(stage):
+    long_line = "I have been on the same plan for nine years and I like my doctor very much."
+    call = stage(texts=["Tell me more.", "Which doctor is that?"], replies=[[long_line], ["Lee."]])
+    await call.quiet(1.0)
+    await call.speak(1.0)
+    await call.quiet(2.0)
+    before = call.frame
+    await call.speak(1.2)
+    silent = [p for p in call.sent[before:] if p is SILENT_PACKET]
+    assert len(silent) >= 0.9 * FRAME_SECONDS**-1  # at most 0.3 s of the 1.2 s were still voice
+    await call.quiet(2.0)
+    cut = call.turns[2]
+    assert cut.interrupted and long_line.startswith(cut.text) and 0 < len(cut.text) < 45
+    assert call.brain.said[1] == (cut.text, False)
+    assert call.brain.heard[-1].interrupting
+    assert call.said("assistant")[-1] == "Lee."
+
+
+async def test_a_murmur_over_the_persona_is_let_pass(stage):
+    long_line = "I have been on the same plan for nine years and I like my doctor."
+    call = stage(texts=["Tell me more.", "Mhm."], replies=[[long_line]])
+    await call.quiet(1.0)
+    await call.speak(1.0)
+    await call.quiet(2.0)
+    await call.speak(0.3)
+    await call.quiet(5.0)
+    assert call.said("assistant") == ["Hello?", long_line]
+    assert call.said("user") == ["Tell me more."]
+
+
+async def test_a_rep_who_goes_on_is_answered_once_with_all_that_was_said(stage):
+    call = stage(
+        texts=["I am calling about your plan.", "And your doctor."],
+        replies=[["What about my plan?"], ["Okay."]],
+    )
+    await call.quiet(1.0)
+    await call.speak(1.0)
+    await call.quiet(0.46)  # the answer has just begun
+    await call.speak(1.2)
+    await call.quiet(2.0)
+    assert call.brain.heard[-1].text == "I am calling about your plan. And your doctor."
+    assert call.said("user") == ["I am calling about your plan.", "And your doctor."]
+    assert call.turns[-1].text == "Okay."
+    assert call.turns[-2].latency == {"cut_off": 1.0}
+    assert call.brain.state == 1  # the first answer was taken back
+
+
+async def test_a_rep_who_goes_on_before_the_answer_sounds_is_answered_once(stage):
+    call = stage(
+        texts=["I am calling about your plan.", "And your doctor."], replies=[["Yes?"], ["Okay."]]
+    )
+    await call.quiet(1.0)
+    await call.speak(1.0)
+    slow = asyncio.Event()
+    speak = call.voice.speak
+
+    async def held(text, **options):
+        await slow.wait()
+        async for pcm in speak(text, **options):
+            yield pcm
+
+    call.voice.speak = held
+    await call.quiet(0.5)
+    await call.speak(1.0)
+    slow.set()
+    await call.quiet(2.0)
+    assert call.said("assistant") == ["Hello?", "Okay."]
+    assert call.brain.heard[-1].text == "I am calling about your plan. And your doctor."
+
+
+async def test_a_long_silence_is_broken_twice_and_no_more(stage):
+    call = stage()
+    await call.quiet(60.0)
+    assert call.said("assistant") == ["Hello?", "Are you still there?", "Are you still there?"]
+
+
+async def test_words_that_cannot_be_had_are_asked_for_again(stage):
+    call = stage(texts=[ProviderUnavailable("away")], replies=[["Sorry, what was that?"]])
+    await call.quiet(1.0)
+    await call.speak(1.0)
+    await call.quiet(5.0)
+    assert call.brain.heard[0].text == ""
+    assert call.said("assistant")[-1] == "Sorry, what was that?"
+
+
+async def test_a_voice_that_is_gone_ends_the_call_after_three_tries(stage):
+    call = stage(replies=[["One."], ["Two."], ["Three."]])
+    await call.quiet(1.0)
+    call.voice.fails = 3
+    for _ in range(3):
+        await call.speak(1.0)
+        await call.quiet(1.0)
+    assert call.gave_up
+
+
+async def test_both_sides_are_recorded_on_one_time_line(stage):
+    call = stage()
+    call.pipeline._decode = lambda packet: np.zeros(FRAME_SAMPLES, np.int16)
+    encoder = OpusEncoder()
+    for _ in range(600):
+        packet = encoder.encode(np.zeros(FRAME_SAMPLES, np.int16))
+        call.pipeline.microphone(packet=packet, samples=FRAME_SAMPLES, captured=call.now)
+        call.pipeline.next_packet(call.now)
+        call.frame += 1
+    call.recorder.close()
+    for channel in ("rep", "persona"):
+        parts = [part for part in call.parts if part.channel == channel]
+        assert sum(part.duration for part in parts) == pytest.approx(12.0)
+        assert [part.offset for part in parts] == pytest.approx([0.0, 5.0, 10.0])
+    await call.conversation.close()
+    await asyncio.sleep(0.01)
+    assert not call.tasks
