@@ -1,0 +1,192 @@
+"""Speech to text with one Whisper base for both uses: fast for the live call, full for the record.
+
+Live: CTranslate2 encodes any window up to 30 s, and one of 10 s costs a tenth of the whole; a
+guard repeats the odd looped or broken answer with a longer one. Full: faster-whisper's 30 s
+windows with word times, over the same loaded weights.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ctranslate2
+import numpy as np
+from faster_whisper import WhisperModel
+from faster_whisper.transcribe import Segment as FoundSegment
+
+from speech.errors import BadRequest
+from speech.sound import HEARD_RATE, Samples, loudness
+
+LIVE_SECONDS = 28  # the longest piece for the live path
+FULL_SECONDS = 30 * 60
+CALLS = 2  # at a time; one thread each
+
+_LIVE_WINDOW = 10  # seconds; shorter ones make Whisper stutter
+_GUARD_WINDOW = 20
+_CONTEXT_TOKENS = 60
+_TOKENS_PER_SECOND = 6  # more than the fastest speaker needs
+_SILENT_RMS = 0.003  # nothing in 50 ms above -50 dBFS: no speech, whatever Whisper would invent
+_BLOCK_SECONDS = 120  # of the full path; features of half an hour at once would take a gigabyte
+_BLOCK_SEARCH = 15  # seconds at a block's end in which its quietest moment is looked for
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    text: str
+    start: float  # seconds from the start of the audio
+    end: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of recognised speech. `log_probability` is the mean over its tokens (<= 0)."""
+
+    text: str
+    start: float
+    end: float
+    log_probability: float
+    no_speech: float  # 0..1
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    tokens: list[int]
+    log_probability: float
+    no_speech: float
+    broken: bool
+
+
+class Whisper:
+    """Thread-safe: up to CALLS transcriptions at a time, the GIL released."""
+
+    def __init__(self, folder: Path) -> None:
+        self.full_model = WhisperModel(
+            str(folder), device="cpu", compute_type="int8", cpu_threads=1, num_workers=CALLS
+        )
+        self.model = self.full_model.model
+        self.features = self.full_model.feature_extractor
+        self.tokenizer = self.full_model.hf_tokenizer
+        self._end = self._token("<|endoftext|>")
+        self._previous = self._token("<|startofprev|>")
+
+    def warm(self) -> None:
+        hum = (np.random.default_rng(1).normal(0.0, 0.01, HEARD_RATE)).astype(np.float32)
+        for _ in range(CALLS):
+            self.live(hum, language="en")
+        for _ in self.full(hum, language="en"):
+            pass
+
+    def live(self, samples: Samples, *, language: str, prompt: str = "") -> Segment:
+        """The words of one piece of speech, up to LIVE_SECONDS."""
+        seconds = len(samples) / HEARD_RATE
+        if _silent(samples):
+            return Segment("", 0.0, seconds, 0.0, 1.0)
+        head = self._head(language)
+        decoded = self._decode(samples, _LIVE_WINDOW, self._context(prompt) + head)
+        if decoded.broken:
+            decoded = self._decode(samples, _GUARD_WINDOW, head)
+        invented = decoded.no_speech > 0.6 and decoded.log_probability < -0.7
+        text = "" if invented else self.tokenizer.decode(decoded.tokens).strip()
+        return Segment(text, 0.0, seconds, decoded.log_probability, decoded.no_speech)
+
+    def full(
+        self, samples: Samples, *, language: str, prompt: str = "", hotwords: str = ""
+    ) -> Iterator[Segment]:
+        """Segments with word times; a step takes one window of 30 s of audio at most."""
+        self._token(f"<|{language}|>")
+        for start, block in blocks(samples):
+            if _silent(block):
+                continue
+            segments, _ = self.full_model.transcribe(
+                block,
+                language=language,
+                beam_size=1,
+                condition_on_previous_text=False,
+                word_timestamps=True,
+                vad_filter=False,
+                initial_prompt=prompt or None,
+                hotwords=hotwords or None,
+            )
+            for segment in segments:
+                yield _segment(segment, offset=start / HEARD_RATE)
+
+    def _token(self, name: str) -> int:
+        token = self.tokenizer.token_to_id(name)
+        if token is None:
+            raise BadRequest("This language is not known.", code="language_unknown")
+        return int(token)
+
+    def _head(self, language: str) -> list[int]:
+        names = ("<|startoftranscript|>", f"<|{language}|>", "<|transcribe|>", "<|notimestamps|>")
+        return [self._token(name) for name in names]
+
+    def _context(self, prompt: str) -> list[int]:
+        if not prompt.strip():
+            return []
+        tokens = self.tokenizer.encode(" " + prompt.strip(), add_special_tokens=False).ids
+        return [self._previous, *tokens[-_CONTEXT_TOKENS:]]
+
+    def _decode(self, samples: Samples, window: int, prompt: list[int]) -> _Decoded:
+        seconds = len(samples) / HEARD_RATE
+        frames = min(3000, int(100 * max(window, seconds + 1.0)))  # a second of zeros behind
+        padded = np.zeros(frames * 160, np.float32)
+        padded[: len(samples)] = samples[: len(padded)]
+        features = self.features(padded, padding=0)[None, :, :frames]
+        audio = ctranslate2.StorageView.from_array(np.ascontiguousarray(features, np.float32))
+        most = 8 + int(_TOKENS_PER_SECOND * seconds)
+        result = self.model.generate(
+            self.model.encode(audio),
+            [prompt],
+            beam_size=1,
+            return_scores=True,
+            return_no_speech_prob=True,
+            max_length=max(2 * most, most + len(prompt)),  # half of max_length can be generated
+        )[0]
+        tokens = [token for token in result.sequences_ids[0] if token < self._end]
+        score = float(result.scores[0])
+        words = self.tokenizer.decode(tokens).lower().split()
+        broken = loops(words) or len(tokens) >= most - 1 or score < -1.2
+        return _Decoded(tokens, score, float(result.no_speech_prob), broken)
+
+
+def loops(words: Sequence[str]) -> bool:
+    """One to four words come three times in a row: Whisper lost its way."""
+    return any(
+        words[i : i + n] == words[i + n : i + 2 * n] == words[i + 2 * n : i + 3 * n]
+        for n in (1, 2, 3, 4)
+        for i in range(len(words) - 3 * n + 1)
+    )
+
+
+def blocks(samples: Samples) -> Iterator[tuple[int, Samples]]:
+    """Long audio as (start, samples), cut where it is quietest, _BLOCK_SECONDS at most."""
+    start, size = 0, _BLOCK_SECONDS * HEARD_RATE
+    while len(samples) - start > size:
+        search = start + size - _BLOCK_SEARCH * HEARD_RATE
+        levels = loudness(samples[search : start + size], HEARD_RATE, window=0.2)
+        cut = search + int((int(np.argmin(levels)) + 0.5) * 0.2 * HEARD_RATE)
+        yield start, samples[start:cut]
+        start = cut
+    yield start, samples[start:]
+
+
+def _silent(samples: Samples) -> bool:
+    levels = loudness(samples, HEARD_RATE, window=0.05)
+    return not len(levels) or float(levels.max()) < _SILENT_RMS
+
+
+def _segment(found: FoundSegment, *, offset: float) -> Segment:
+    words = tuple(
+        Word(word.word.strip(), offset + word.start, offset + word.end, word.probability)
+        for word in found.words or ()
+    )
+    return Segment(
+        found.text.strip(),
+        offset + found.start,
+        offset + found.end,
+        found.avg_logprob,
+        found.no_speech_prob,
+        words,
+    )
