@@ -14,7 +14,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -119,7 +119,7 @@ class InboundPacket:
     and of the drift of the rep's clock. A hole is told in pieces of at most 960 samples.
     """
 
-    payload: bytes | None
+    payload: bytes | None = field(repr=False)
     samples: int
     position: int
     arrived_at: float
@@ -301,7 +301,7 @@ class _Outbound(MediaStreamTrack):
         self._start: float | None = None
         self._frame = 0
 
-    async def recv(self) -> av.Packet[Any]:
+    async def recv(self) -> "av.Packet[Any]":
         """The next packet when it is due. aiortc asks again as soon as it is sent."""
         due = self._due()
         delay = due - asyncio.get_running_loop().time()
