@@ -139,7 +139,8 @@ CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
         "CONFIG": {
-            "hosts": [{"address": REDIS_URL}],
+            # longer than the layer's own wait of 5 s for a message
+            "hosts": [{"address": REDIS_URL, "socket_timeout": 8, "socket_connect_timeout": 1}],
             "capacity": 500,
             "expiry": 30,
             "prefix": env.str("CHANNEL_PREFIX", default="athos"),
@@ -147,7 +148,9 @@ CHANNEL_LAYERS = {
     },
 }
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://")
-CELERY_TASK_QUEUES = {"quick": {}, "slow": {}}  # work.kinds.QUEUES; a worker without -Q serves both
+CELERY_TASK_QUEUES = {  # work.kinds.QUEUES; a worker without -Q serves both
+    name: {"exchange": name, "routing_key": name} for name in ("quick", "slow")
+}
 CELERY_TASK_DEFAULT_QUEUE = "quick"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = CELERY_TASK_REJECT_ON_WORKER_LOST = True

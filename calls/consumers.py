@@ -109,7 +109,7 @@ class SignallingConsumer(AsyncWebsocketConsumer):
         try:
             await self.channel_layer.send(self.worker, envelope)
         except (ChannelFull, OSError, RedisError):
-            logger.warning("worker cannot be reached", extra={"call": str(self.call)})
+            logger.warning("worker cannot be reached", extra={"call_id": str(self.call)})
             if kind != "left":
                 await self._refuse("SERVICE_UNAVAILABLE", "The call cannot be reached.", NO_WORKER)
 

@@ -173,7 +173,7 @@ class Conversation:
         try:
             verdict = await self._engines.turn_detector.complete(pcm)
         except ProviderError:
-            logger.warning("turn model failed", extra={"call": self._brief.public_id})
+            logger.warning("turn model failed", extra={"call_id": self._brief.public_id})
         else:
             self._turns.verdict(asked.question, verdict)
 
@@ -287,7 +287,7 @@ class Conversation:
             self._around.give_up()
 
     def _log_failure(self, message: str, failure: Exception) -> None:
-        facts = {"call": self._brief.public_id, "error": type(failure).__name__}
+        facts = {"call_id": self._brief.public_id, "error": type(failure).__name__}
         logger.warning(message, extra=facts)
 
     # -- what the rep hears of it

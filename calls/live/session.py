@@ -273,7 +273,7 @@ class Session:
         try:
             self._writes.put_nowait(write)
         except asyncio.QueueFull:
-            logger.error("log of a call fell behind", extra={"call": self.brief.public_id})
+            logger.error("log of a call fell behind", extra={"call_id": self.brief.public_id})
             self._apart(self.abandon())
 
     async def _write_all(self) -> None:
@@ -282,7 +282,7 @@ class Session:
             try:
                 await write()
             except Exception as failure:  # noqa: BLE001 - whatever it is, the call cannot be kept
-                facts = {"call": self.brief.public_id, "error": type(failure).__name__}
+                facts = {"call_id": self.brief.public_id, "error": type(failure).__name__}
                 logger.warning("call could not be written", extra=facts)
                 self._apart(self.abandon())
                 return

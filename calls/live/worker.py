@@ -139,7 +139,7 @@ class Worker:
         """Serve until `stop`; then end what is live and leave."""
         worker = await self._database(services.worker_register, host=self._host, slots=self._slots)
         self.id = worker.pk
-        logger.info("live worker ready", extra={"worker": self.id.hex, "slots": self._slots})
+        logger.info("live worker ready", extra={"worker_id": self.id, "slots": self._slots})
         beat = asyncio.create_task(self._beat())
         listen = asyncio.create_task(self._listen())
         send = asyncio.create_task(self._send_all())
@@ -195,7 +195,7 @@ class Worker:
         for call in calls:
             session = self._sessions.pop(call, None)
             if session is not None:
-                logger.warning("call let go", extra={"call": session.brief.public_id})
+                logger.warning("call let go", extra={"call_id": session.brief.public_id})
                 await session.abandon()
 
     # -- messages
@@ -301,7 +301,7 @@ class Worker:
         )
         self._sessions[call_id] = session
         session.ended.add_done_callback(lambda _: self._forget(call_id))
-        logger.info("call taken", extra={"call": call.public_id, "epoch": call.epoch})
+        logger.info("call taken", extra={"call_id": call.public_id, "epoch": call.epoch})
         return session
 
     def _forget(self, call: uuid.UUID) -> None:
@@ -310,9 +310,14 @@ class Worker:
 
 
 async def _end(*tasks: asyncio.Task[None]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    """Cancel, twice if need be: redis-py may take a cancellation for a time-out of its own."""
+    for _ in range(3):
+        for task in tasks:
+            task.cancel()
+        _, pending = await asyncio.wait(tasks, timeout=0.3)
+        if not pending:
+            return
+    logger.warning("a task of the worker did not end")
 
 
 def _error(code: str, message: str) -> dict[str, str]:
