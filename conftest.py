@@ -53,6 +53,7 @@ def _start_engines() -> None:
 
     atexit.register(stop)
     os.environ.update(engines.start())
+    (var / "static").mkdir()  # WhiteNoise warns of a missing one
     if engines.postgres:
         engines.postgres.allow_test_databases()
 

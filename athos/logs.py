@@ -3,11 +3,13 @@
 import logging
 import time
 import traceback
+import uuid
 from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_SCALARS = (str, uuid.UUID, bool, int, float, type(None))
 _LONGEST_VALUE = 120  # characters
 _ABOUT_CODE = (ImportError, AttributeError, NameError, AssertionError, ImproperlyConfigured)
 
@@ -16,7 +18,8 @@ class KeyValueFormatter(logging.Formatter):
     """Prints of `extra` only what is known to be an id, a code or a number.
 
     An allow-list, because a name, a prompt or a sentence in a log can't be taken back. A text
-    under another name appears as `name=?`, so that whoever wrote the line sees that it is missing.
+    under another name appears as `name=?`, so that whoever wrote the line sees that it is missing;
+    objects (Django adds the request) don't appear at all.
     """
 
     NAMES: ClassVar[frozenset[str]] = frozenset(
@@ -33,7 +36,7 @@ class KeyValueFormatter(logging.Formatter):
         facts = (
             f"{name}={self._value(name, value)}"
             for name, value in sorted(vars(record).items())
-            if name not in _OWN
+            if name not in _OWN and isinstance(value, _SCALARS)
         )
         line = " ".join([head.replace("\n", "\\n"), *facts])
         if record.exc_info:
@@ -52,7 +55,11 @@ class KeyValueFormatter(logging.Formatter):
     def _value(self, name: str, value: Any) -> str:
         if value is None or isinstance(value, bool | int | float):
             return str(value)
-        if name not in self.NAMES and not name.endswith("id"):
+        if (
+            name not in self.NAMES
+            and not f"_{name}".endswith("_id")
+            and not isinstance(value, uuid.UUID)
+        ):
             return "?"
         text = str(value)[:_LONGEST_VALUE]
         return text if text.isprintable() and " " not in text else repr(text)

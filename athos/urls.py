@@ -2,9 +2,12 @@
 
 from django.urls import include, path
 
+from athos.health import healthz, readyz
 from athos.sdk import sdk_file
 
 urlpatterns = [
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
     path("sdk/<str:name>", sdk_file),
     path("", include("calls.urls")),
 ]

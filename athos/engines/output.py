@@ -1,6 +1,7 @@
 """What the children say: each line with its child's name, and a log file of bounded size."""
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -19,14 +20,21 @@ class ChildOutput:
         self._path = folder / f"{name}.log"
         self._show = show
 
-    async def read(self, stream: asyncio.StreamReader) -> None:
-        """Until the pipe is closed by all who hold it."""
+    async def read(self, read_end: int) -> None:
+        """Until the pipe is closed by all who hold it. Takes the descriptor over."""
+        stream = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(read_end, "rb", buffering=0)
+        )
         rest = b""
-        while chunk := await stream.read(_LINE_BYTES):
-            *lines, rest = (rest + chunk).replace(b"\r\n", b"\n").split(b"\n")
-            if len(rest) >= _LINE_BYTES:
-                lines, rest = [*lines, rest], b""
-            self._take(lines)
+        try:
+            while chunk := await stream.read(_LINE_BYTES):
+                *lines, rest = (rest + chunk).replace(b"\r\n", b"\n").split(b"\n")
+                if len(rest) >= _LINE_BYTES:
+                    lines, rest = [*lines, rest], b""
+                self._take(lines)
+        finally:
+            transport.close()
         if rest:
             self._take([rest])
 
@@ -39,4 +47,4 @@ class ChildOutput:
             text = line.decode(errors="replace").rstrip()
             if text:
                 self.last_lines.append(text)
-                self._show(f"{self._name:>9} | {text}")
+                self._show(f"{self._name:>10} | {text}")

@@ -74,6 +74,7 @@ class Postgres:
             stop_within=10.0,
             death_signal=signal.SIGINT,
             account=account,
+            quiet=True,
         )
 
     def prepare(self) -> None:

@@ -35,7 +35,7 @@ class Plan:
     # Who takes new work goes first, the engines last. All limits together stay below 5 s.
     stop_order: tuple[set[str], ...] = (
         {"web", "beat", "example", "install", "models"},
-        {"jobs", "live"},
+        {"jobs-quick", "jobs-slow", "live"},
         {"speech"},
         {"postgres", "valkey"},
     )
@@ -57,7 +57,7 @@ def plan(engines: Engines, port: int) -> Plan:
         install=make.install(),
         models=make.models() if own_speech else None,
         speech=make.speech() if own_speech else None,
-        services=tuple(p for p in (make.web(), make.jobs(), make.beat(), make.example()) if p),
+        services=make.services(),
         live=make.live(),
         readiness=lambda: _not_ready(port),
     )
@@ -83,6 +83,11 @@ class _Maker:
 
     def _manage(self, name: str, *arguments: str, **options: Any) -> Program:
         return self._python(name, str(ROOT / "manage.py"), *arguments, **options)
+
+    def services(self) -> tuple[Program, ...]:
+        workers = (self.jobs("quick", processes=2), self.jobs("slow", processes=1))
+        example = self.example()
+        return (self.web(), *workers, self.beat(), *([example] if example else []))
 
     def install(self) -> Program:
         var = self.engines.folders.var
@@ -123,13 +128,16 @@ class _Maker:
             stop_within=1.0,
         )
 
-    def jobs(self) -> Program:
-        arguments = ("-m", "celery", "-A", "athos", "worker", "-n", "jobs@%h", "-l", "INFO")
-        quiet = ("--concurrency", "2", "--without-gossip", "--without-mingle")
+    def jobs(self, queue: str, *, processes: int) -> Program:
+        """A worker per queue: the sending of a webhook never waits behind a transcription."""
+        arguments = ("-m", "celery", "-q", "-A", "athos", "worker", "-n", f"{queue}@%h")
+        size = ("-Q", queue, "--concurrency", str(processes), "-l", "INFO")
         return self._python(
-            "jobs",
+            f"jobs-{queue}",
             *arguments,
-            *quiet,
+            *size,
+            "--without-gossip",
+            "--without-mingle",
             "--without-heartbeat",
             stop_signal=_COLD,
             stop_within=1.5,
@@ -138,7 +146,7 @@ class _Maker:
 
     def beat(self) -> Program:
         schedule = str(self.engines.folders.var / "beat-schedule")
-        arguments = ("-m", "celery", "-A", "athos", "beat", "--pidfile", "", "-s", schedule)
+        arguments = ("-m", "celery", "-q", "-A", "athos", "beat", "--pidfile", "", "-s", schedule)
         return self._python("beat", *arguments, "-l", "INFO", stop_within=1.0, niceness=10)
 
     def example(self) -> Program | None:

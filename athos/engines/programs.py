@@ -46,6 +46,7 @@ class Program:
     death_signal: signal.Signals = signal.SIGKILL  # when the parent dies
     niceness: int = 0
     account: Account | None = None
+    quiet: bool = False  # its output goes to its log file only
 
 
 def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:

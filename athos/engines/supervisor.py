@@ -5,9 +5,10 @@ One asyncio loop in the main thread (a parent-death signal follows the thread th
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
-from asyncio.subprocess import PIPE, STDOUT, Process
+from asyncio.subprocess import STDOUT, Process
 from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -58,20 +59,28 @@ class Child:
         await asyncio.to_thread(self.program.prepare)
         if self._stopping.is_set():
             return 0
-        process = await asyncio.create_subprocess_exec(
-            *self.program.command, stdout=PIPE, stderr=STDOUT, **popen_options(self.program)
-        )
-        self.process = process
-        assert process.stdout is not None
-        reading = asyncio.create_task(self._output.read(process.stdout))
+        # A pipe of our own: asyncio's would hold up wait() while a grandchild keeps it open.
+        read_end, write_end = os.pipe()
+        reading = asyncio.create_task(self._output.read(read_end))
         try:
-            code = await process.wait()
+            process = await asyncio.create_subprocess_exec(
+                *self.program.command,
+                stdout=write_end,
+                stderr=STDOUT,
+                **popen_options(self.program),
+            )
+        except OSError as error:
+            raise EngineError(f"{self.program.name} can't be started: {error}") from error
+        finally:
+            os.close(write_end)
+        self.process = process
+        try:
+            return await process.wait()
         finally:
             signal_group(process.pid, signal.SIGKILL)
             # Bounded: a grandchild in another group could hold the pipe open.
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(reading, 1.0)
-        return code
+            await asyncio.wait({reading}, timeout=1.0)
+            reading.cancel()
 
     async def stop(self, *, at_once: asyncio.Event) -> None:
         """The stop signal, then SIGKILL to the group after `stop_within` or when `at_once`."""
@@ -151,7 +160,8 @@ class Supervisor:
         self._stop_at_once.set()
 
     def _child(self, program: Program) -> Child:
-        return Child(program, ChildOutput(program.name, self._logs, self._say), self._say)
+        show = _nobody if program.quiet else self._say
+        return Child(program, ChildOutput(program.name, self._logs, show), self._say)
 
     async def _once(self, child: Child) -> None:
         code = await child.run_once()
@@ -165,3 +175,7 @@ class Supervisor:
             return
         if error := task.exception():
             self.hopeless.set_exception(error)
+
+
+def _nobody(line: str) -> None:
+    """Shows nothing: the line is in the log file."""

@@ -47,7 +47,7 @@ class Valkey:
         # Every second is enough: what must not be lost is a row, Valkey only rings.
         command += ["--appendonly", "yes" if self.durable else "no", "--appendfsync", "everysec"]
         command += ["--maxmemory-policy", "noeviction"]
-        return Program(name="valkey", command=tuple(command), ready=self.answers)
+        return Program(name="valkey", command=tuple(command), ready=self.answers, quiet=True)
 
     def answers(self) -> bool:
         client = redis.Redis(
