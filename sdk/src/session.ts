@@ -235,12 +235,12 @@ export class Session implements AthosRoleplaySession {
 
   /** Whatever happened: microphone off, sound off, nothing open. */
   #close(): void {
+    if (this.#state !== "ended") this.#log("closed");
     this.#state = "ended";
     window.removeEventListener("pagehide", this.#leave);
     this.#life.abort(abortError());
     this.#microphone?.stop();
     this.#lines?.close();
-    this.#log("closed");
   }
 }
 
