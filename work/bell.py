@@ -11,6 +11,7 @@ from functools import cache, partial
 from celery import current_app
 from django.conf import settings
 from django.db import transaction
+from kombu import Connection, pools
 from kombu.exceptions import KombuError
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -56,13 +57,15 @@ def _send(kind: kinds.Kind) -> None:
     try:
         if not _wanted(kind):
             return
-        current_app.send_task(
-            kind.task,
-            queue=kind.queue,
-            retry=False,
-            ignore_result=True,
-            time_limit=DRAIN_SECONDS + kind.lease_limit + KILL_AFTER_SECONDS,
-        )
+        with pools.producers[_broker()].acquire(block=True, timeout=SOCKET_SECONDS) as producer:
+            current_app.send_task(
+                kind.task,
+                producer=producer,
+                queue=kind.queue,
+                retry=False,
+                ignore_result=True,
+                time_limit=DRAIN_SECONDS + kind.lease_limit + KILL_AFTER_SECONDS,
+            )
     except (RedisError, KombuError, OSError):
         _resting_until = time.monotonic() + REST_SECONDS
         logger.warning("bell_not_rung", extra={"kind": kind.name})
@@ -79,6 +82,12 @@ def _wanted(kind: kinds.Kind) -> bool:
 
 def _key(kind: str) -> str:
     return f"work:bell:{kind}"
+
+
+def _broker() -> Connection:
+    """Where messages go, by connections that give up sooner than a worker's, which must wait."""
+    brief = {"socket_timeout": SOCKET_SECONDS, "socket_connect_timeout": SOCKET_SECONDS}
+    return current_app.connection_for_write(transport_options={**brief, "max_retries": 0})
 
 
 @cache
