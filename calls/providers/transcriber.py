@@ -1,0 +1,99 @@
+"""Words from an OpenAI-compatible `/audio/transcriptions`: fast in the call, full after it."""
+
+import io
+import wave
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import aiohttp
+import numpy as np
+
+from calls.ports import SPEECH_RATE, Pcm, ProviderUnavailable, Transcript, Word
+from calls.providers.speech_client import SpeechClient
+
+HINT_CHARACTERS = 300
+PREVIOUS_CHARACTERS = 300
+
+
+class OpenAITranscriber:
+    """`live_model` answers within a deadline, `full_model` brings the time of every word."""
+
+    def __init__(
+        self,
+        client: SpeechClient,
+        *,
+        live_model: str = "whisper-base-live",
+        full_model: str = "whisper-base",
+        language: str = "en",
+    ) -> None:
+        self._client = client
+        self._live_model = live_model
+        self._full_model = full_model
+        self._language = language
+
+    async def live(
+        self, pcm: Pcm, *, hints: Sequence[str] = (), previous: str = "", deadline: float = 2.0
+    ) -> Transcript:
+        form = self._form(pcm, self._live_model, prompt(hints, previous))
+        answer = await self._client.post(
+            "/audio/transcriptions", body=form, priority="live", seconds=deadline
+        )
+        return transcript(answer)
+
+    async def full(self, pcm: Pcm, *, hints: Sequence[str] = ()) -> Transcript:
+        """Words with times, for the record. 16 kHz, up to 30 minutes; may wait behind live work."""
+        form = self._form(pcm, self._full_model, prompt(hints, ""))
+        form.add_field("timestamp_granularities[]", "word")
+        seconds = 60.0 + 2.0 * len(pcm) / SPEECH_RATE
+        answer = await self._client.post(
+            "/audio/transcriptions", body=form, priority="batch", seconds=seconds
+        )
+        return transcript(answer)
+
+    def _form(self, pcm: Pcm, model: str, expected: str) -> aiohttp.FormData:
+        form = aiohttp.FormData()
+        form.add_field("model", model)
+        form.add_field("language", self._language)
+        form.add_field("response_format", "verbose_json")
+        if expected:
+            form.add_field("prompt", expected)
+        form.add_field("file", wav(pcm), filename="speech.wav", content_type="audio/wav")
+        return form
+
+
+def prompt(hints: Sequence[str], previous: str) -> str:
+    """What Whisper is to believe was said before: the names to expect, then the real words."""
+    names = ", ".join(hint.strip() for hint in hints if hint.strip())[:HINT_CHARACTERS]
+    return " ".join(
+        part for part in (names and names + ".", previous[-PREVIOUS_CHARACTERS:]) if part
+    )
+
+
+def wav(pcm: Pcm, rate: int = SPEECH_RATE) -> bytes:
+    """Mono 16-bit WAV."""
+    target = io.BytesIO()
+    with wave.open(target, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.ascontiguousarray(pcm, "<i2").tobytes())
+    return target.getvalue()
+
+
+def transcript(answer: Mapping[str, Any]) -> Transcript:
+    """OpenAI's verbose_json as ours. Its words carry a probability only where we serve them."""
+    try:
+        words = tuple(
+            Word(
+                text=str(word["word"]).strip(),
+                start=float(word["start"]),
+                end=float(word["end"]),
+                probability=float(word.get("probability", 1.0)),
+            )
+            for word in answer.get("words") or ()
+        )
+        scores = [float(segment["avg_logprob"]) for segment in answer.get("segments") or ()]
+        confidence = sum(scores) / len(scores) if scores else 0.0
+        return Transcript(str(answer["text"]).strip(), words, confidence)
+    except (KeyError, TypeError, ValueError) as problem:
+        raise ProviderUnavailable("The transcription has an unknown form.") from problem

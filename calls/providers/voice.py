@@ -1,0 +1,61 @@
+"""Sound from an OpenAI-compatible `/audio/speech`, as 48 kHz chunks while it is being made."""
+
+from collections.abc import AsyncIterator, Mapping
+
+import numpy as np
+
+from calls.ports import Pcm, ProviderRefused, ProviderUnavailable
+from calls.providers.resample import Doubler
+from calls.providers.speech_client import Priority, SpeechClient
+
+VENDOR_RATE = 24_000  # Hz, OpenAI's `pcm` format and ours
+SECONDS = 30.0  # for one line, waiting and sound together
+LINE_BYTES = 120 * VENDOR_RATE * 2  # two minutes of one line is a runaway
+
+# Voices of a certain engine; all others belong to the default one.
+ENGINE_OF_VOICE: Mapping[str, str] = {"heart": "hibari"}
+
+
+class OpenAIVoice:
+    """`priority` batch is for lines made ahead: they wait behind what somebody listens to."""
+
+    def __init__(
+        self,
+        client: SpeechClient,
+        *,
+        model: str = "kokoro",
+        version: str = "kokoro-v1.0-int8/1",
+        engine_of_voice: Mapping[str, str] = ENGINE_OF_VOICE,
+        priority: Priority = "live",
+    ) -> None:
+        self.version = version
+        self._client = client
+        self._model = model
+        self._engine_of_voice = engine_of_voice
+        self._priority: Priority = priority
+
+    async def speak(self, text: str, *, voice: str, speed: float = 1.0) -> AsyncIterator[Pcm]:
+        body = {
+            "model": self._engine_of_voice.get(voice, self._model),
+            "input": text,
+            "voice": voice,
+            "speed": speed,
+            "response_format": "pcm",
+        }
+        doubler, received, half = Doubler(), 0, b""
+        async with self._client.stream(
+            "/audio/speech", body=body, priority=self._priority, seconds=SECONDS
+        ) as response:
+            if int(response.headers.get("X-Sample-Rate", VENDOR_RATE)) != VENDOR_RATE:
+                raise ProviderRefused("The voice's sample rate is not 24 kHz.")
+            async for block in response.content.iter_any():
+                received += len(block)
+                if received > LINE_BYTES:
+                    raise ProviderRefused("The voice does not come to an end.")
+                data = half + block
+                whole = len(data) // 2 * 2
+                half = data[whole:]
+                yield doubler.feed(np.frombuffer(data[:whole], "<i2"))
+        if half or not received:
+            raise ProviderUnavailable("The sound broke off.")
+        yield doubler.finish()
