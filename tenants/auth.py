@@ -159,7 +159,7 @@ class _LastUsed:
                 stale = Q(last_used_at=None) | Q(last_used_at__lt=Now() - LAST_USED_EVERY)
                 ApiKey.objects.filter(stale, pk=key_id).update(last_used_at=Now())
         except Error:
-            logger.warning("last use of a key not written", extra={"key": key_id}, exc_info=True)
+            logger.warning("last use of a key not written", extra={"key_id": key_id}, exc_info=True)
         finally:
             connection.close()
             with self._lock:

@@ -1,5 +1,6 @@
 """Tenants, their people and keys: what may be done to them."""
 
+import secrets
 import uuid
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -18,6 +19,12 @@ ACTIVE_KEYS = 5  # per tenant and mode
 CONTRACT_SCOPES = ("sessions:write", "calls:read")
 ALL_SCOPES = (*CONTRACT_SCOPES, "webhooks:write", "keys:write")
 SYSTEM = "system"
+
+
+def user_create(*, email: str, password: str | None = None) -> tuple[User, str]:
+    """A new person for the dashboard, and the password, random when none is given."""
+    password = password or secrets.token_urlsafe(15)
+    return User.objects.create_user(email, password), password
 
 
 def tenant_create(*, name: str, owner: User, actor: str = SYSTEM) -> Tenant:
@@ -54,7 +61,7 @@ def api_key_create(
     if not set(scopes) <= set(ALL_SCOPES):
         raise InvalidRequest("That scope does not exist.")
     networks = _networks(allowed_ips)
-    secret = keys.make(mode)
+    text = keys.make(mode)
     pepper_id, pepper = next(iter(settings.API_KEY_PEPPERS.items()))
     with tenant_scope(tenant.pk):
         Tenant.objects.select_for_update().get(pk=tenant.pk)  # two creations wait for each other
@@ -66,16 +73,16 @@ def api_key_create(
             tenant=tenant,
             name=name,
             mode=mode,
-            digest=keys.digest(secret, pepper),
+            digest=keys.digest(text, pepper),
             pepper_id=pepper_id,
-            hint=keys.hint(secret),
+            hint=keys.hint(text),
             scopes=scopes,
             agencies=list(agencies),
             allowed_ips=networks,
             expires_at=expires_at,
         )
         audit(tenant_id=tenant.pk, actor=actor, action="api_key.create", target=f"key:{key.pk}")
-    return key, secret
+    return key, text
 
 
 def api_key_revoke(

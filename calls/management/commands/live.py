@@ -1,0 +1,74 @@
+"""`manage.py live`: a process that carries calls."""
+
+import asyncio
+import logging
+import signal
+import socket
+from argparse import ArgumentParser
+from typing import Any
+
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from calls.live.peer import PeerSettings, check_aiortc
+from calls.live.wiring import LiveEngines
+from calls.live.worker import Worker
+from calls.providers.speech_client import SpeechClient
+from calls.selectors import drill_packs_shipped
+
+logger = logging.getLogger(__name__)
+
+READY_POLL = 0.25  # seconds between looks at a speech server that is still loading
+
+
+class Command(BaseCommand):
+    help = "Carry live calls until stopped. SIGTERM drains, SIGINT stops at once."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--slots", type=int, default=settings.LIVE_SLOTS)
+        parser.add_argument(
+            "--drain", type=float, default=3600.0, help="seconds that SIGTERM leaves live calls"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        check_aiortc()
+        asyncio.run(_serve(slots=options["slots"], drain=options["drain"]))
+
+
+async def _serve(*, slots: int, drain: float) -> None:
+    client = SpeechClient(settings.SPEECH_URL, api_key=settings.SPEECH_API_KEY)
+    engines = LiveEngines(
+        client=client, models=settings.MODELS_DIR, folder=settings.VAR_DIR / "live"
+    )
+    while not await client.ready():
+        await asyncio.sleep(READY_POLL)
+    packs = await asyncio.to_thread(drill_packs_shipped)
+    worker = Worker(
+        host=socket.gethostname(),
+        slots=slots,
+        layer=get_channel_layer(),
+        peers=PeerSettings(
+            public_address=settings.LIVE_PUBLIC_ADDRESS, loopback=settings.LIVE_LOOPBACK
+        ),
+        make_engines=engines.for_call,
+    )
+    loop = asyncio.get_running_loop()
+    stops: set[asyncio.Task[None]] = set()
+    for number, limit in ((signal.SIGTERM, drain), (signal.SIGINT, 0.0)):
+        loop.add_signal_handler(
+            number, lambda limit=limit: stops.add(asyncio.create_task(worker.drain(limit)))
+        )
+    warming = asyncio.create_task(engines.warm(packs))
+    warming.add_done_callback(_log_failure)
+    try:
+        await worker.run()
+    finally:
+        warming.cancel()
+        await asyncio.gather(warming, return_exceptions=True)
+        await engines.close()
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        logger.error("warming failed", exc_info=task.exception())
