@@ -2,12 +2,14 @@
 
 import uuid
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Case, F, IntegerField, Sum, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from calls.models import Call, Drill, LiveSlot
+from tenants.isolation import CATALOGUE, tenant_scope
 from tenants.models import ApiKey, Tenant
 
 
@@ -41,3 +43,10 @@ def call_worker(*, tenant_id: uuid.UUID, call_id: uuid.UUID) -> uuid.UUID | None
     """The live worker that holds the call's slot; None when nobody does any more."""
     held = LiveSlot.objects.filter(call_id=call_id, tenant_id=tenant_id, lease_until__gt=Now())
     return held.values_list("worker_id", flat=True).first()
+
+
+def drill_packs_shipped() -> list[dict[str, Any]]:
+    """The latest pack of each drill of the catalogue."""
+    with tenant_scope(CATALOGUE):
+        latest = Drill.objects.filter(tenant_id=CATALOGUE).order_by("key", "-version")
+        return list(latest.distinct("key").values_list("pack", flat=True))

@@ -13,7 +13,7 @@ from calls.live.events import FRAME_SECONDS, LineEnded, LineStarted, Pcm, Turn
 from calls.live.persona import SpokenLine, SpokenReply
 from calls.live.playout import Clip, Playout
 from calls.live.stt import Ear, WordStage
-from calls.live.tts import LineCache, VoiceStage
+from calls.live.tts import LineCache, VoiceStage, voice_key
 from calls.live.turns import (
     AskTurnModel,
     Decision,
@@ -105,7 +105,7 @@ class Conversation:
         self._voice = VoiceStage(
             speak=lambda text: engines.voice.speak(text, voice=brief.voice, speed=brief.speed),
             cache=engines.lines,
-            voice_key=f"{engines.voice.version}|{brief.voice}|{brief.speed}",
+            voice_key=voice_key(engines.voice.version, brief.voice, brief.speed),
         )
         self._pieces: list[int] = []
         self._reply: SpokenReply | None = None

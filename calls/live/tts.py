@@ -61,6 +61,11 @@ class LineCache:
         return removed
 
 
+def voice_key(version: str, voice: str, speed: float) -> str:
+    """What besides its text makes a line sound as it does."""
+    return f"{version}|{voice}|{speed}"
+
+
 def pack(packets: list[bytes]) -> bytes:
     return b"".join(struct.pack(">H", len(packet)) + packet for packet in packets)
 

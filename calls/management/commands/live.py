@@ -14,12 +14,13 @@ from django.core.management.base import BaseCommand
 from calls.live.peer import PeerSettings, check_aiortc
 from calls.live.wiring import LiveEngines
 from calls.live.worker import Worker
-from calls.providers.speech_client import SpeechClient
+from calls.providers.registry import EngineChoice, open_providers
+from calls.providers.speech_client import SpeechClient, wait_ready
 from calls.selectors import drill_packs_shipped
 
 logger = logging.getLogger(__name__)
 
-READY_POLL = 0.25  # seconds between looks at a speech server that is still loading
+SPEECH_WITHIN = 120.0  # seconds for the speech server to load its models
 
 
 class Command(BaseCommand):
@@ -37,19 +38,24 @@ class Command(BaseCommand):
 
 
 async def _serve(*, slots: int, drain: float) -> None:
-    client = SpeechClient(settings.SPEECH_URL, api_key=settings.SPEECH_API_KEY)
-    engines = LiveEngines(
-        client=client, models=settings.MODELS_DIR, folder=settings.VAR_DIR / "live"
-    )
-    while not await client.ready():
-        await asyncio.sleep(READY_POLL)
+    client = SpeechClient(settings.SPEECH_URL, settings.SPEECH_API_KEY)
+    await wait_ready(client, seconds=SPEECH_WITHIN)
+    await client.close()
+    choice = EngineChoice(models=settings.MODELS_DIR, local_url=settings.SPEECH_URL)
+    async with open_providers(choice) as providers:
+        await _carry_calls(LiveEngines(providers, settings.VAR_DIR / "live"), slots, drain)
+
+
+async def _carry_calls(engines: LiveEngines, slots: int, drain: float) -> None:
     packs = await asyncio.to_thread(drill_packs_shipped)
     worker = Worker(
         host=socket.gethostname(),
         slots=slots,
         layer=get_channel_layer(),
         peers=PeerSettings(
-            public_address=settings.LIVE_PUBLIC_ADDRESS, loopback=settings.LIVE_LOOPBACK
+            ice_servers=settings.ICE_SERVERS,
+            public_address=settings.LIVE_PUBLIC_ADDRESS,
+            loopback=settings.LIVE_LOOPBACK,
         ),
         make_engines=engines.for_call,
     )
@@ -66,7 +72,6 @@ async def _serve(*, slots: int, drain: float) -> None:
     finally:
         warming.cancel()
         await asyncio.gather(warming, return_exceptions=True)
-        await engines.close()
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

@@ -1,0 +1,70 @@
+"""The engines of a live worker: made once, handed to each call, warm before the first word."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from calls.live.conversation import Engines
+from calls.live.tts import LineCache, VoiceStage, voice_key
+from calls.ports import ProviderError
+from calls.providers.director import AuthoredLine, DirectorBrain, all_lines, likely_lines, prepare
+from calls.providers.registry import Providers
+from calls.services.live import OwnedCall
+
+logger = logging.getLogger(__name__)
+
+DIFFICULTIES = ("Beginner", "Advanced", "Elite")
+
+
+class LiveEngines:
+    """What all calls of a process share. `folder` keeps vectors and lines between starts."""
+
+    def __init__(self, providers: Providers, folder: Path) -> None:
+        self._providers = providers
+        self._vectors = folder / "vectors"
+        self._lines = LineCache(folder / "lines")
+
+    async def for_call(self, call: OwnedCall) -> Engines:
+        """The engines of one call; its detector and its brain are its own."""
+        providers = self._providers
+        await prepare(call.pack, providers.embedder, folder=self._vectors)
+        return Engines(
+            detect=providers.speech_detector().probability,
+            turn_detector=providers.turn_detector,
+            transcriber=providers.transcriber,
+            brain=DirectorBrain(call.pack, call.difficulty, call.seed, providers.embedder),
+            voice=providers.voice,
+            lines=self._lines,
+        )
+
+    async def warm(self, packs: Iterable[Mapping[str, Any]]) -> None:
+        """Vectors of all packs, then their lines, the likely ones first. Gives way to live work.
+
+        Lines that are there already cost a look at the disk. What fails now is made when needed.
+        """
+        packs = list(packs)
+        for pack in packs:
+            await prepare(pack, self._providers.embedder, folder=self._vectors)
+        for choose in (likely_lines, all_lines):
+            for pack in packs:
+                await self._warm_lines(
+                    dict.fromkeys(line for level in DIFFICULTIES for line in choose(pack, level))
+                )
+        removed = await asyncio.to_thread(self._lines.trim)
+        logger.info("lines are warm", extra={"removed": removed})
+
+    async def _warm_lines(self, lines: Iterable[AuthoredLine]) -> None:
+        voice = self._providers.background_voice
+        for line in lines:
+            stage = VoiceStage(
+                speak=partial(voice.speak, voice=line.voice, speed=line.speed),
+                cache=self._lines,
+                voice_key=voice_key(voice.version, line.voice, line.speed),
+            )
+            try:
+                await stage.warm(line.text)
+            except ProviderError:
+                await asyncio.sleep(5.0)
