@@ -92,8 +92,7 @@ class _Maker:
     def install(self) -> Program:
         var = self.engines.folders.var
         demo = ("--demo", str(var / "demo.json"), "--base-url", self.environment["PUBLIC_URL"])
-        example = ("--example-url", f"http://localhost:{self.port + PORTS['example']}")
-        return self._manage("install", "install", *demo, *example)
+        return self._manage("install", "install", *demo)
 
     def models(self) -> Program:
         return self._python("models", "-m", "speech.assemble", "--models", self._models_folder)
@@ -112,7 +111,8 @@ class _Maker:
         )
 
     def live(self) -> Program:
-        return self._manage("live", "live", stop_within=1.5)
+        # SIGTERM would wait for the calls to end.
+        return self._manage("live", "live", stop_signal=signal.SIGINT, stop_within=1.5)
 
     def web(self) -> Program:
         address = ("-b", "127.0.0.1", "-p", str(self.port))
@@ -158,12 +158,8 @@ class _Maker:
             raise EngineError("The example integrator needs Node 20 on the PATH.")
         return Program(
             name="example",
-            command=(node, str(script)),
-            environment=self.environment
-            | {
-                "PORT": str(self.port + PORTS["example"]),
-                "ATHOS_DEMO": str(self.engines.folders.var / "demo.json"),
-            },
+            command=(node, str(script), "--demo", str(self.engines.folders.var / "demo.json")),
+            environment=self.environment | {"PORT": str(self.port + PORTS["example"])},
             stop_within=1.0,
         )
 

