@@ -154,10 +154,13 @@ export class Lines {
   }
 
   #closed(line: Line, reason: Error): void {
-    const takenByUs = line === this.#current && this.#superseded;
-    const over = reason instanceof CallOver || (reason instanceof TakenOver && !takenByUs);
-    if (over) this.#handlers.onEnd(reason);
-    else this.#log("socket closed", { reason: reason.message });
+    const isCurrent = line === this.#current;
+    if (reason instanceof TakenOver && isCurrent && this.#superseded) return; // by us
+    if (reason instanceof CallOver && !isCurrent && reason.durationSec === undefined) {
+      return this.#handlers.onEnd(networkLost()); // it ended while we were away
+    }
+    if (reason instanceof CallOver || reason instanceof TakenOver) return this.#handlers.onEnd(reason);
+    this.#log("socket closed", { reason: reason.message });
   }
 
   #promote(line: Line): void {

@@ -649,6 +649,21 @@ describe("a lost line", () => {
     await expectNothingOpen();
   });
 
+  it.each([
+    ["refuses to let us in again", { type: "error", code: "CALL_NOT_FOUND", message: "This call is over." }],
+    ["only closes", undefined],
+  ])("counts as lost when the call ended meanwhile and the server %s", async (_, message) => {
+    const { heard } = await startLive();
+    browser.server.joined = (socket) => {
+      if (message) socket.says(message);
+      socket.dies(4410);
+    };
+    browser.peer.flowing = false;
+    await pass(3_000);
+    expect(heard).toEqual([["reconnecting"], NETWORK_LOST, ["ended", { callId: "athos_call_1", durationSec: 2 }]]);
+    await expectNothingOpen();
+  });
+
   it("is noticed when only the way out is broken", async () => {
     const { heard } = await startLive();
     browser.peer.connectionState = "disconnected";

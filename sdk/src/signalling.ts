@@ -14,7 +14,7 @@ import { abortable } from "./waiting.js";
 const PING_MS = 2_000;
 const DEAF_MS = 6_000; // three pings unanswered: TCP would take minutes to say so
 
-/** The server ended the call. `durationSec` is missing when only the socket's close code told us. */
+/** The server ended the call. `durationSec` is missing where it did not tell us about it, but met us with it. */
 export class CallOver extends Error {
   constructor(readonly durationSec?: number) {
     super("The call is over.");
@@ -116,7 +116,8 @@ export class Signalling {
   }
 }
 
-function errorOf({ code, message }: MessageOf<"error">): AthosRoleplayError {
+function errorOf({ code, message }: MessageOf<"error">): Error {
+  if (code === "CALL_NOT_FOUND") return new CallOver();
   return isErrorCode(code) ? new AthosRoleplayError(code, message) : new AthosRoleplayError("INTERNAL_ERROR");
 }
 

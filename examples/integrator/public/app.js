@@ -129,6 +129,7 @@ function show(state) {
     showSpeaking("persona-speaking", false);
     showSpeaking("user-speaking", false);
     $("resume-audio").hidden = true;
+    showMuted(false);
   }
 }
 
@@ -139,8 +140,6 @@ function reset() {
   $("problem").hidden = true;
   $("result-score").hidden = true;
   $("call-id").textContent = "";
-  $("mute").setAttribute("aria-pressed", "false");
-  $("mute").textContent = "Mute";
   result("none", "Finish a call to see how it went.");
   showTime(0);
 }
@@ -152,7 +151,7 @@ function log(name, payload) {
   time.textContent = new Date().toLocaleTimeString([], { hour12: false });
   const event = document.createElement("b");
   event.textContent = name;
-  item.append(time, event, payload ? JSON.stringify(payload) : "");
+  item.append(time, event, payload ? JSON.stringify(payload, null, 1).replace(/\n\s*/g, " ") : "");
   $("log").append(item);
   $("log").scrollTop = $("log").scrollHeight;
 }
@@ -165,6 +164,11 @@ function problem(text) {
 function showSpeaking(id, speaking) {
   $(id).dataset.speaking = String(speaking);
   $(id).querySelector(".sr-only").textContent = speaking ? "speaking" : "silent";
+}
+
+function showMuted(muted) {
+  $("mute").setAttribute("aria-pressed", String(muted));
+  $("mute").textContent = muted ? "Muted" : "Mute";
 }
 
 function startClock() {
@@ -198,8 +202,7 @@ $("start").addEventListener("click", startCall);
 $("end").addEventListener("click", endCall);
 $("mute").addEventListener("click", async () => {
   const muted = $("mute").getAttribute("aria-pressed") !== "true";
-  $("mute").setAttribute("aria-pressed", String(muted));
-  $("mute").textContent = muted ? "Unmute" : "Mute";
+  showMuted(muted);
   await (muted ? session?.mute() : session?.unmute());
 });
 $("microphone").addEventListener("change", () => {
