@@ -101,9 +101,11 @@ class ClipEncoder:
     def __init__(self, bitrate: int = 32_000) -> None:
         self._encoder = OpusEncoder(bitrate)
         self._rest: Pcm = np.zeros(0, np.int16)
+        self._begun = False
 
     async def feed(self, pcm: Pcm) -> list[bytes]:
         """The packets that became whole. Gives way to other calls about every millisecond."""
+        self._begun |= len(pcm) > 0
         pcm = np.concatenate((self._rest, pcm))
         whole = len(pcm) // FRAME_SAMPLES
         self._rest = pcm[whole * FRAME_SAMPLES :]
@@ -116,15 +118,18 @@ class ClipEncoder:
 
     def finish(self) -> list[bytes]:
         """The last packets, padded with silence so that the encoder's delay cuts nothing off."""
-        padded = _padded(self._rest)
+        padded = _padded(self._rest) if self._begun else self._rest
         self._rest = np.zeros(0, np.int16)
-        return [self._encoder.encode(_frame(padded, i)) for i in range(len(padded) // 960)]
+        self._begun = False
+        return [
+            self._encoder.encode(_frame(padded, i)) for i in range(len(padded) // FRAME_SAMPLES)
+        ]
 
 
 def encode_clip(pcm: Pcm, bitrate: int = 32_000) -> list[bytes]:
     """All packets of a clip at once: about 6 ms a second of sound, so not on the loop."""
     encoder = OpusEncoder(bitrate)
-    padded = _padded(pcm)
+    padded = _padded(pcm) if len(pcm) else pcm
     return [encoder.encode(_frame(padded, i)) for i in range(len(padded) // FRAME_SAMPLES)]
 
 
@@ -216,9 +221,7 @@ def _frame(pcm: Pcm, index: int) -> Pcm:
 
 
 def _padded(pcm: Pcm) -> Pcm:
-    """Whole frames that hold the sound and the encoder's delay. Nothing for no sound."""
-    if not len(pcm):
-        return pcm
+    """Whole frames that hold the sound and the encoder's delay."""
     length = -(-(len(pcm) + ENCODER_DELAY) // FRAME_SAMPLES) * FRAME_SAMPLES
     return np.concatenate((pcm, np.zeros(length - len(pcm), np.int16)))
 

@@ -34,8 +34,8 @@ class _Waiting:
 class JitterBuffer:
     """Orders packets and finds holes. Adds no delay while nothing is missing.
 
-    A missing packet is waited for until `hold` later ones have come; then the hole is reported in
-    pieces of at most 20 ms. Positions follow the RTP timestamps; where those jump (another source,
+    A missing packet is waited for until one comes that is more than `hold` places behind it; then
+    the hole is reported in pieces of at most 20 ms. Positions follow the RTP timestamps; where those jump (another source,
     an absurd value), the arrival times bridge the gap.
     """
 
@@ -86,12 +86,12 @@ class JitterBuffer:
             if waiting is not None:
                 self._hand_out(waiting, pieces)
                 self._next = (self._next + 1) % _SEQUENCES
-            elif len(self._waiting) > self._hold:
-                following = min((s - self._next) % _SEQUENCES for s in self._waiting)
-                self.lost += following
-                self._next = (self._next + following) % _SEQUENCES
-            else:
+                continue
+            ahead = [(sequence - self._next) % _SEQUENCES for sequence in self._waiting]
+            if max(ahead) <= self._hold:
                 break
+            self.lost += min(ahead)
+            self._next = (self._next + min(ahead)) % _SEQUENCES
         return pieces
 
     def _hand_out(self, waiting: _Waiting, pieces: list[Piece]) -> None:

@@ -35,7 +35,7 @@ from aiortc import (
 )
 from aiortc.exceptions import InternalError, InvalidStateError, OperationError
 from aiortc.mediastreams import MediaStreamError
-from aiortc.rtcdtlstransport import X509_DIGEST_ALGORITHMS, RTCCertificate, RTCDtlsTransport
+from aiortc.rtcdtlstransport import X509_DIGEST_ALGORITHMS, RTCDtlsTransport
 from aiortc.rtcicetransport import (
     RTCIceCandidate,
     RTCIceGatherer,
@@ -67,6 +67,7 @@ _MAX_SOURCES = 4  # of one browser; it has one, and another after it changed its
 _LOGGED_FAILURES = 5
 _STATES = ("new", "connecting", "connected", "failed", "closed")
 _RECEIVER_ATTRIBUTE = "_RTCRtpTransceiver__receiver"
+_CONNECT_METHOD = "_RTCPeerConnection__connect"
 # What the parser and aiortc let through on a malformed description.
 _DESCRIPTION_ERRORS = (
     ValueError,
@@ -168,7 +169,7 @@ class Peer:
         self._answering: asyncio.Task[str] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
-        self._pc = RTCPeerConnection(RTCConfiguration(iceServers=settings._rtc_servers()))
+        self._pc = TrackedConnection(settings._rtc_servers())
         self._pc.on("connectionstatechange", self._pc_changed)
 
     @property
@@ -277,16 +278,42 @@ class Peer:
         if self._answering is not None and not self._answering.done():
             self._answering.cancel()
             await asyncio.wait([self._answering])
-        pumps = [t.receiver.transport._task for t in self._pc.getTransceivers()]
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._pc.close()
         except TimeoutError:
             logger.error("a peer connection did not close in time")
-        running = [pump for pump in pumps if pump is not None]
-        if running:  # aiortc cancels it and walks away
-            await asyncio.wait(running, timeout=CLOSE_SECONDS)
         self._enter("closed")
+
+
+class TrackedConnection(RTCPeerConnection):
+    """aiortc's connection, but its connecting can be ended.
+
+    aiortc starts it in tasks that nobody holds. Closed in the middle of it, stock aiortc goes on,
+    and leaves senders and consent checks that run for ever.
+    """
+
+    def __init__(self, ice_servers: list[RTCIceServer]) -> None:
+        super().__init__(RTCConfiguration(iceServers=ice_servers))
+        self._connecting: set[asyncio.Task[None]] = set()
+
+    def _RTCPeerConnection__connect(self) -> asyncio.Task[None]:  # noqa: N802 - aiortc's name
+        task = asyncio.create_task(getattr(super(), _CONNECT_METHOD)())
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+        return task
+
+    async def close(self) -> None:
+        connecting = set(self._connecting)
+        for task in connecting:
+            task.cancel()
+        if connecting:
+            await asyncio.wait(connecting)
+        tasks = [t.receiver.transport._task for t in self.getTransceivers()]
+        pumps = [task for task in tasks if task is not None]
+        await super().close()
+        if pumps:
+            await asyncio.wait(pumps)  # aiortc cancels it and walks away
 
 
 class _Outbound(MediaStreamTrack):
@@ -584,6 +611,7 @@ _SIGNATURES: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
     (Connection, "get_component_candidates", ("self", "component", "addresses", "timeout")),
     (Connection, "data_received", ("self", "data", "component")),
     (aioice, "get_host_addresses", ("use_ipv4", "use_ipv6")),
+    (RTCPeerConnection, _CONNECT_METHOD, ("self",)),
     (RTCDtlsTransport, "_register_rtp_receiver", ("self", "receiver", "parameters")),
     (RTCDtlsTransport, "_unregister_rtp_receiver", ("self", "receiver")),
     (RTCDtlsTransport, "_send_rtp", ("self", "data")),
@@ -603,6 +631,18 @@ _SIGNATURES: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
 )
 
 
+# Set by the constructor of each.
+_ATTRIBUTES: tuple[tuple[Any, str], ...] = (
+    (RTCIceGatherer, "_connection"),
+    (Connection, "_queue"),
+    (RTCDtlsTransport, "_task"),
+    (RTCRtpSender, "_ssrc"),
+    (RTCRtpReceiver, "_enabled"),
+    (RTCRtpReceiver, "_track"),
+    (RTCRtpTransceiver, _RECEIVER_ATTRIBUTE),
+)
+
+
 def check_aiortc() -> None:
     """Refuse to start on an aiortc or aioice whose private parts have moved, naming the part."""
     for owner, name, parameters in _SIGNATURES:
@@ -610,18 +650,6 @@ def check_aiortc() -> None:
         found = tuple(inspect.signature(function).parameters) if function else None
         if found != parameters:
             raise RuntimeError(f"aiortc changed: {owner.__name__}.{name} has {found}")
-    gatherer = RTCIceGatherer(iceServers=[])
-    transport = RTCDtlsTransport(RTCIceTransport(gatherer), [RTCCertificate.generateCertificate()])
-    sender, receiver = RTCRtpSender("audio", transport), RTCRtpReceiver("audio", transport)
-    transceiver = RTCRtpTransceiver("audio", receiver, sender)
-    for thing, name in (
-        (gatherer, "_connection"),
-        (gatherer._connection, "_queue"),
-        (transport, "_task"),
-        (sender, "_ssrc"),
-        (receiver, "_enabled"),
-        (receiver, "_track"),
-        (transceiver, _RECEIVER_ATTRIBUTE),
-    ):
-        if not hasattr(thing, name):
-            raise RuntimeError(f"aiortc changed: {type(thing).__name__} has no {name}")
+    for owner, name in _ATTRIBUTES:
+        if name not in owner.__init__.__code__.co_names:
+            raise RuntimeError(f"aiortc changed: {owner.__name__} sets no {name}")

@@ -27,9 +27,10 @@ class Clip:
         """Add what the voice has made since."""
         if self.closed:
             raise ValueError("the clip is closed")
-        self.packets.extend(packets)
-        if len(self.packets) > MAX_FRAMES:
+        more = list(packets)
+        if len(self.packets) + len(more) > MAX_FRAMES:
             raise PlayoutFull("the line is longer than a minute")
+        self.packets.extend(more)
 
     def close(self) -> None:
         """Nothing more will come. Closing twice is harmless."""
@@ -119,6 +120,7 @@ class Playout:
 
     def stop(self) -> list[Cut]:
         """Empty at once. Tells what was cut, the line being played first, the unheard after it."""
+        self._drop_finished()
         cuts = [
             Cut(line.id, line.played, len(line.clip.packets), not line.clip.closed)
             for line in self._lines
