@@ -71,6 +71,7 @@ from django.db import connections  # noqa: E402
 from django.test import TransactionTestCase  # noqa: E402
 
 from athos.engines.postgres import DATABASE_SQL  # noqa: E402
+from tenants.row_security import CREATE_CATALOGUE  # noqa: E402
 
 # --- the database: made and migrated by athos_owner, used as athos_app ------------------------
 _KEPT_TABLES = ("django_migrations", "django_content_type", "auth_permission")
@@ -118,6 +119,7 @@ def _truncate_as_owner(self: TransactionTestCase) -> None:
         owner.execute("set lock_timeout = '10s'")  # a test that left a transaction open is told
         if tables:
             owner.execute(f"truncate {', '.join(t for (t,) in tables)} cascade".encode())
+            owner.execute(CREATE_CATALOGUE.encode())
 
 
 TransactionTestCase._fixture_teardown = _truncate_as_owner  # type: ignore[method-assign]
@@ -161,3 +163,14 @@ def _guarded(original):
 socket.socket.connect = _guarded(_connect)  # type: ignore[method-assign]
 socket.socket.connect_ex = _guarded(_connect_ex)  # type: ignore[method-assign]
 socket.socket.sendto = _guarded(_sendto)  # type: ignore[method-assign]
+
+
+# --- the bell ---------------------------------------------------------------------------------
+@pytest.fixture
+def bells(monkeypatch) -> list[str]:
+    """The kinds of work rung for, in order; nothing is sent. Bells ring after the commit."""
+    from work import bell
+
+    rung: list[str] = []
+    monkeypatch.setattr(bell, "_send", lambda kind: rung.append(kind.name))
+    return rung

@@ -53,12 +53,14 @@ class ApiView(APIView):
 def json_object(request: Request) -> dict[str, Any]:
     """The body, which must be one JSON object. Read here, so that chunked bodies count too."""
     plain = request._request
-    if plain.content_type != "application/json" or _encoded(request):
-        raise UnsupportedMediaType(plain.content_type or "")
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     raw = plain.read(limit + 1)
+    if not raw:
+        raise InvalidRequest("The body is empty.")
     if len(raw) > limit:
         raise PayloadTooLarge
+    if plain.content_type != "application/json" or _encoded(request):
+        raise UnsupportedMediaType(plain.content_type or "")
     try:
         body = json.loads(raw.decode("utf-8-sig"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as broken:

@@ -94,8 +94,8 @@ def tenant_scope(tenant_id: uuid.UUID) -> Iterator[None]:
         _set_tenant(str(tenant_id))
         with scope(tenant=tenant_id):
             yield
-        if nested and current is None:
-            # The transaction goes on without us: on failure the savepoint takes the setting back.
+        if nested and current is None and not connection.needs_rollback:
+            # The transaction goes on without us. On failure the savepoint takes the setting back.
             _set_tenant("")
 
 

@@ -45,6 +45,20 @@ END
 $$;
 """
 
+# The policies hold for the role that migrates as well, so it enters the tenant like everybody.
+CREATE_CATALOGUE = f"""
+SELECT set_config('app.tenant_id', '{CATALOGUE}', true);
+INSERT INTO tenants_tenant (id, name, status, allowed_ips, browser_origins, created_at)
+    VALUES ('{CATALOGUE}', 'Catalogue', 'suspended', '{{}}', '{{}}', now());
+SELECT set_config('app.tenant_id', '', true);
+"""
+REMOVE_CATALOGUE = f"""
+SELECT set_config('app.tenant_id', '{CATALOGUE}', true);
+DELETE FROM tenants_tenant WHERE id = '{CATALOGUE}';
+SET CONSTRAINTS ALL IMMEDIATE;
+SELECT set_config('app.tenant_id', '', true);
+"""
+
 
 def prepare_roles() -> RunSQL:
     """Privileges for the serving role on all tables, those to come included; once, at the start."""

@@ -1,7 +1,5 @@
 """Tenants, their people and keys, and the locks that every later table uses."""
 
-# ruff: noqa: S608 - nothing here comes from outside
-
 import uuid
 
 import django.contrib.postgres.fields
@@ -11,7 +9,6 @@ from django.conf import settings
 from django.db import migrations, models
 
 from tenants import row_security as rows
-from tenants.isolation import CATALOGUE
 
 TENANT_TABLES = (
     "tenants_agency",
@@ -20,20 +17,6 @@ TENANT_TABLES = (
     "tenants_apikey",
     "tenants_auditevent",
 )
-
-# The policies hold for the role that migrates as well, so it enters the tenant like everybody.
-CREATE_CATALOGUE = f"""
-SELECT set_config('app.tenant_id', '{CATALOGUE}', true);
-INSERT INTO tenants_tenant (id, name, status, allowed_ips, browser_origins, created_at)
-    VALUES ('{CATALOGUE}', 'Catalogue', 'suspended', '{{}}', '{{}}', now());
-SELECT set_config('app.tenant_id', '', true);
-"""
-REMOVE_CATALOGUE = f"""
-SELECT set_config('app.tenant_id', '{CATALOGUE}', true);
-DELETE FROM tenants_tenant WHERE id = '{CATALOGUE}';
-SET CONSTRAINTS ALL IMMEDIATE;
-SELECT set_config('app.tenant_id', '', true);
-"""
 
 KEY_LOOKUP = """
     SELECT key.id, key.digest, key.mode, key.scopes, key.agencies, key.allowed_ips,
@@ -402,5 +385,5 @@ class Migration(migrations.Migration):
         rows.definer_may_read("tenants_membership"),
         rows.definer_function("key_lookup", "digests bytea[]", KEY_LOOKUP_ROW, KEY_LOOKUP),
         rows.definer_function("memberships_of", "person uuid", MEMBERSHIPS_OF_ROW, MEMBERSHIPS_OF),
-        migrations.RunSQL(CREATE_CATALOGUE, REMOVE_CATALOGUE),
+        migrations.RunSQL(rows.CREATE_CATALOGUE, rows.REMOVE_CATALOGUE),
     ]

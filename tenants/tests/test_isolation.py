@@ -1,5 +1,6 @@
 """The one door to a tenant's rows: what it lets through, and what it refuses."""
 
+import contextlib
 import threading
 import uuid
 
@@ -226,3 +227,14 @@ def test_audit_events_are_added_and_never_changed(acme):
 def test_the_catalogue_tenant_itself_is_not_shown_to_others(acme):
     with tenant_scope(acme.pk), scopes_disabled():
         assert not Tenant.objects.filter(pk=CATALOGUE).exists()
+
+
+def test_an_error_that_was_swallowed_inside_undoes_the_scope_quietly(acme):
+    with transaction.atomic():
+        with tenant_scope(acme.pk):
+            make_agency(acme)
+            with contextlib.suppress(IntegrityError):
+                Agency.objects.create(tenant=acme, external_id="chicago")  # there already
+        assert setting() == ""
+        with tenant_scope(acme.pk):
+            assert Agency.objects.count() == 0
