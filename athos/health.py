@@ -45,6 +45,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     }
     response = JsonResponse(body, status=200 if ready else 503)
     response["Cache-Control"] = "no-store"
+    response._has_been_logged = True  # type: ignore[attr-defined]  # a 503 each second is no news
     return response
 
 

@@ -20,6 +20,10 @@ class ChildOutput:
         self._path = folder / f"{name}.log"
         self._show = show
 
+    def hush(self) -> None:
+        """From now on to the file only: nobody reads goodbyes."""
+        self._show = _nobody
+
     async def read(self, read_end: int) -> None:
         """Until the pipe is closed by all who hold it. Takes the descriptor over."""
         stream = asyncio.StreamReader()
@@ -48,3 +52,7 @@ class ChildOutput:
             if text:
                 self.last_lines.append(text)
                 self._show(f"{self._name:>10} | {text}")
+
+
+def _nobody(line: str) -> None:
+    """Shows nothing."""

@@ -29,8 +29,7 @@ class Plan:
     install: Program | None  # migrations, static files, demo: runs to its end
     models: Program | None  # model weights: runs to its end, beside the above
     speech: Program | None  # needs `models`
-    services: tuple[Program, ...]  # need `install`
-    live: Program | None  # needs `install` and `speech`
+    services: tuple[Program, ...]  # need `install`; the live worker waits for speech itself
     readiness: Callable[[], str]  # what is still missing, empty when ready
     # Who takes new work goes first, the engines last. All limits together stay below 5 s.
     stop_order: tuple[set[str], ...] = (
@@ -47,6 +46,8 @@ def plan(engines: Engines, port: int) -> Plan:
         "PUBLIC_URL": os.environ.get("PUBLIC_URL") or f"http://localhost:{port}",
         "METRICS_PORT": str(port + PORTS["metrics"]),
         "PYTHONUNBUFFERED": "1",
+        # Celery's advice against root, at every start of every worker.
+        "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore:You're running the worker"),
     }
     write_environment(engines.folders.var, environment)
     make = _Maker(engines, environment, port)
@@ -58,7 +59,6 @@ def plan(engines: Engines, port: int) -> Plan:
         models=make.models() if own_speech else None,
         speech=make.speech() if own_speech else None,
         services=make.services(),
-        live=make.live(),
         readiness=lambda: _not_ready(port),
     )
 
@@ -74,12 +74,8 @@ class _Maker:
         return os.environ.get("MODELS_DIR") or str(self.engines.folders.var / "models")
 
     def _python(self, name: str, *arguments: str, **options: Any) -> Program:
-        return Program(
-            name=name,
-            command=(sys.executable, *arguments),
-            environment=self.environment,
-            **options,
-        )
+        command = (sys.executable, *arguments)
+        return Program(name=name, command=command, environment=self.environment, **options)
 
     def _manage(self, name: str, *arguments: str, **options: Any) -> Program:
         return self._python(name, str(ROOT / "manage.py"), *arguments, **options)
@@ -87,7 +83,7 @@ class _Maker:
     def services(self) -> tuple[Program, ...]:
         workers = (self.jobs("quick", processes=2), self.jobs("slow", processes=1))
         example = self.example()
-        return (self.web(), *workers, self.beat(), *([example] if example else []))
+        return (self.web(), self.live(), *workers, self.beat(), *([example] if example else []))
 
     def install(self) -> Program:
         var = self.engines.folders.var

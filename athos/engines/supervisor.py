@@ -85,6 +85,7 @@ class Child:
     async def stop(self, *, at_once: asyncio.Event) -> None:
         """The stop signal, then SIGKILL to the group after `stop_within` or when `at_once`."""
         self._stopping.set()
+        self._output.hush()
         if self.task is None or self.task.done():
             return
         if self.process is None or self.process.returncode is not None:
@@ -160,8 +161,10 @@ class Supervisor:
         self._stop_at_once.set()
 
     def _child(self, program: Program) -> Child:
-        show = _nobody if program.quiet else self._say
-        return Child(program, ChildOutput(program.name, self._logs, show), self._say)
+        output = ChildOutput(program.name, self._logs, self._say)
+        if program.quiet:
+            output.hush()
+        return Child(program, output, self._say)
 
     async def _once(self, child: Child) -> None:
         code = await child.run_once()
@@ -175,7 +178,3 @@ class Supervisor:
             return
         if error := task.exception():
             self.hopeless.set_exception(error)
-
-
-def _nobody(line: str) -> None:
-    """Shows nothing: the line is in the log file."""

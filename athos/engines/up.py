@@ -96,9 +96,7 @@ async def _start(plan: Plan, supervisor: Supervisor, say: Callable[[str], None])
     def tell(what: str) -> None:
         say(f"{what} ({time.monotonic() - began:.1f} s)")
 
-    installed, speaking = asyncio.Event(), asyncio.Event()
-
-    async def install() -> None:
+    async def engines_then_services() -> None:
         async with asyncio.TaskGroup() as group:
             for engine in plan.engines:
                 group.create_task(supervisor.start(engine))
@@ -107,7 +105,10 @@ async def _start(plan: Plan, supervisor: Supervisor, say: Callable[[str], None])
         if plan.install:
             await supervisor.run(plan.install)
             tell("Database and pages are up to date")
-        installed.set()
+        async with asyncio.TaskGroup() as group:
+            for service in plan.services:
+                group.create_task(supervisor.start(service))
+        tell("Services run")
 
     async def speech() -> None:
         if plan.models:
@@ -115,24 +116,10 @@ async def _start(plan: Plan, supervisor: Supervisor, say: Callable[[str], None])
         if plan.speech:
             await supervisor.start(plan.speech)
             tell("Speech is warm")
-        speaking.set()
-
-    async def services() -> None:
-        await installed.wait()
-        async with asyncio.TaskGroup() as group:
-            for service in plan.services:
-                group.create_task(supervisor.start(service))
-
-    async def live() -> None:
-        await installed.wait()
-        await speaking.wait()
-        if plan.live:
-            await supervisor.start(plan.live)
 
     async with asyncio.TaskGroup() as group:
-        for step in (install, speech, services, live):
-            group.create_task(step())
-    tell("All processes run")
+        group.create_task(engines_then_services())
+        group.create_task(speech())
     await _until_ready(plan)
     tell("Ready")
 

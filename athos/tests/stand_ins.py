@@ -57,8 +57,7 @@ def make(kind: str, folder: Path) -> Plan:
         install=install,
         models=None,
         speech=speech,
-        services=(web, jobs),
-        live=live,
+        services=(web, jobs, live),
         readiness=lambda: "",
     )
 

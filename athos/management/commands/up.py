@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from athos.engines.errors import EngineError
 from athos.engines.launcher import Engines
+from athos.engines.probes import port_is_free
 from athos.engines.product import PORTS, plan
 from athos.engines.up import check_ports, only_one, serve
 
@@ -61,10 +62,11 @@ def _welcome(var: Path, port: int) -> str:
         lines.append(f"  Dashboard               {facts['dashboardUrl']}")
     if "exampleUrl" in facts:
         lines.append(f"  Example integrator      {facts['exampleUrl']}")
-    lines += [
-        f"  API reference           {web}/api/external/v1/openapi.yaml",
-        f"  Metrics                 http://localhost:{port + PORTS['metrics']}/metrics",
-    ]
+    lines.append(f"  API reference           {web}/api/external/v1/openapi.yaml")
+    if not port_is_free(port + PORTS["metrics"]):
+        lines.append(
+            f"  Metrics                 http://localhost:{port + PORTS['metrics']}/metrics"
+        )
     if facts:
         lines.append(f"  Log-in and API keys     {demo}")
     lines += [f"  Logs                    {var / 'log'}", "  Ctrl-C ends it all.", ""]
