@@ -162,9 +162,13 @@ def test_a_file_that_does_not_fit_is_made_anew(tmp_path, damage):
     assert (second["webhookSecret"] == first["webhookSecret"]) == (damage == "other database")
     user = User.objects.get(email=demo.MANAGER_EMAIL)
     assert len(memberships_of(user.pk)) == 1
-    for _ in range(6):  # never runs into the five keys
-        out.unlink()
+
+
+def test_a_file_lost_again_and_again_never_runs_into_the_five_keys(tmp_path):
+    out = tmp_path / "demo.json"
+    for _ in range(6):
         demo_ensure(out=out, base_url=BASE)
+        out.unlink()
 
 
 def test_a_tenant_is_made_by_command(capsys):
