@@ -103,7 +103,6 @@ class _Maker:
             ready=lambda: http_get(self.environment["SPEECH_URL"], "/readyz", 1.0)[0] == 200,
             ready_within=180.0,
             stop_within=0.5,
-            niceness=5,
         )
 
     def live(self) -> Program:
