@@ -21,6 +21,7 @@ def _look_at_database(**kwargs: object) -> None:
     with contextlib.suppress(OperationalError):  # it may come later; tasks connect again
         connection.ensure_connection()
     connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]  # children must not inherit its sockets
 
 
 @signals.worker_process_init.connect

@@ -1,4 +1,4 @@
-"""A table for the probe, tenants, and bells that only write down that they rang."""
+"""A table for the probe, and tenants that own its rows."""
 
 import uuid
 from collections.abc import Iterator
@@ -9,7 +9,6 @@ from django.db import connections
 from tenants.isolation import tenant_scope
 from tenants.models import Tenant
 from tenants.row_security import definer_may_read, tenant_table
-from work import bell
 from work.sql import due_functions
 from work.tests.probe import Probe
 
@@ -53,11 +52,3 @@ def tenant(probe_table, db) -> uuid.UUID:
 @pytest.fixture
 def stranger(probe_table, db) -> uuid.UUID:
     return tenant_make()
-
-
-@pytest.fixture
-def bells(monkeypatch) -> list[str]:
-    """The kinds rung for, in order; nothing is sent."""
-    rung: list[str] = []
-    monkeypatch.setattr(bell, "_send", lambda kind: rung.append(kind.name))
-    return rung

@@ -1,6 +1,6 @@
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from work import kinds
 from work.overview import parked_rows, standing
@@ -14,7 +14,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["parked"]:
-            for row in parked_rows(kinds.get(options["parked"])):
+            try:
+                kind = kinds.get(options["parked"])
+            except kinds.UnknownKind as unknown:
+                raise CommandError(str(unknown)) from unknown
+            for row in parked_rows(kind):
                 parked_at = row.parked_at.isoformat(timespec="seconds")
                 self.stdout.write(f"{row.id}  tenant {row.tenant_id}  {parked_at}  {row.error}")
             return
