@@ -69,6 +69,39 @@ a=ssrc:4202226994 cname:c7vUOqvBQ2hGA11Z
 a=ssrc:4202226994 msid:66704c5b-2c06-4409-89c7-b6d6172503f2 b92e6c22-35d7-4b0c-8037-8ba7d2c079a7
 """
 
+# As Firefox makes it: fingerprint for the session, formats described before they are named.
+FIREFOX_OFFER = """v=0
+o=mozilla...THIS_IS_SDPARTA-99.0 5461022530312520044 0 IN IP4 0.0.0.0
+s=-
+t=0 0
+a=sendrecv
+a=fingerprint:sha-256 73:A0:40:53:1B:C2:B2:07:1E:70:9A:D5:72:CD:19:72:\
+5A:89:CE:A0:8E:1B:9F:5A:64:34:8E:AC:AD:D0:B2:25
+a=group:BUNDLE 0
+a=ice-options:trickle
+a=msid-semantic:WMS *
+m=audio 9 UDP/TLS/RTP/SAVPF 109 9 0 8 101
+c=IN IP4 0.0.0.0
+a=sendrecv
+a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level
+a=extmap:2/recvonly urn:ietf:params:rtp-hdrext:csrc-audio-level
+a=extmap:3 urn:ietf:params:rtp-hdrext:sdes:mid
+a=fmtp:109 maxplaybackrate=48000;stereo=1;useinbandfec=1
+a=fmtp:101 0-15
+a=ice-pwd:9dd1b6d2fb8ba0b7c4de06f5d6cf4c8d
+a=ice-ufrag:0a4b6f3c
+a=mid:0
+a=msid:{5ec6a5e0-6f0e-4f6e-9a1c-6d4e1ab0a7ff} {b0a5a3f5-0c39-4c0b-8d1b-58c27f0c6c0e}
+a=rtcp-mux
+a=rtpmap:109 opus/48000/2
+a=rtpmap:9 G722/8000/1
+a=rtpmap:0 PCMU/8000
+a=rtpmap:8 PCMA/8000
+a=rtpmap:101 telephone-event/8000/1
+a=setup:actpass
+a=ssrc:2655508255 cname:{735484ea-4f6c-f74a-bd66-7425f8476c2e}
+"""
+
 
 class Line:
     """A peer with everything it told us."""
@@ -228,15 +261,22 @@ async def test_the_browser_gets_reception_reports():
     assert report.packetsLost > 0
 
 
-async def test_opus_is_chosen_whatever_the_browser_prefers():
+@pytest.mark.parametrize(
+    ("offer", "opus"),
+    [
+        (CHROMIUM_OFFER, "111"),
+        (CHROMIUM_OFFER.replace("111 63 9 0 8 13 110", "0 8 9 63 111"), "111"),
+        (FIREFOX_OFFER, "109"),
+    ],
+    ids=["chromium", "prefers others", "firefox"],
+)
+async def test_every_browser_is_answered_with_opus_alone(offer, opus):
     line = Line()
-    offer = CHROMIUM_OFFER.replace("111 63 9 0 8 13 110", "0 8 9 63 111")
-    answer = await line.peer.answer(offer)
+    answer = (await line.peer.answer(offer)).splitlines()
     await line.peer.close()
-    assert "m=audio" in answer
-    assert [x for x in answer.splitlines() if x.startswith("a=rtpmap")] == [
-        "a=rtpmap:111 opus/48000/2"
-    ]
+    assert [x for x in answer if x.startswith("a=rtpmap")] == [f"a=rtpmap:{opus} opus/48000/2"]
+    assert [x.split(" ", 1)[0] for x in answer if x.startswith("m=")] == ["m=audio"]
+    assert "a=sendrecv" in answer
 
 
 async def test_the_peer_tells_when_the_browser_leaves():
