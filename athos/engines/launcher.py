@@ -38,7 +38,8 @@ class Engines:
     def environment(self) -> dict[str, str]:
         """What every process of the product needs, secrets included."""
         environment = {"ATHOS_EMBEDDED": "1", "ATHOS_VAR": str(self.folders.var)}
-        environment |= secrets_load(self.folders.var)
+        for name, value in secrets_load(self.folders.var).items():
+            environment[name] = os.environ.get(name) or value
         if self.postgres:
             environment["DATABASE_URL"] = self.postgres.url("athos_app")
             environment["DATABASE_OWNER_URL"] = self.postgres.url("athos_owner")
