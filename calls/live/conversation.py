@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 SILENCE_PROMPTS = (8.0, 20.0)  # seconds of quiet after which the persona says something
 MERGE_WITHIN = 0.7  # seconds: a reply heard for less than this had cut the rep off
+WORDS_WITHIN = 5.0  # seconds; a machine that needs more cannot hold a conversation
 MAX_FAILURES = 3  # providers that failed in a row before the call is given up
 
 Message = Mapping[str, Any]
@@ -179,7 +180,7 @@ class Conversation:
 
     async def _recognise(self, pcm: Pcm, before: str) -> str:
         transcript = await self._engines.transcriber.live(
-            pcm, hints=self._brief.hints, previous=before
+            pcm, hints=self._brief.hints, previous=before, deadline=WORDS_WITHIN
         )
         return transcript.text
 
@@ -187,8 +188,9 @@ class Conversation:
         self._words_failed = False
         self._turns.words(piece, end, text)
 
-    def _on_words_failed(self, failure: Exception) -> None:
+    def _on_words_failed(self, piece: int, end: float, failure: Exception) -> None:
         self._words_failed = True
+        self._turns.words(piece, end, "")  # do not wait for them
         self._log_failure("recognition failed", failure)
 
     def _turn_dropped(self, at: float) -> None:
@@ -287,7 +289,9 @@ class Conversation:
             self._around.give_up()
 
     def _log_failure(self, message: str, failure: Exception) -> None:
+        reason = str(failure) if isinstance(failure, ProviderError) else ""  # our own words
         facts = {"call_id": self._brief.public_id, "error": type(failure).__name__}
+        facts |= {"reason": reason}
         logger.warning(message, extra=facts)
 
     # -- what the rep hears of it

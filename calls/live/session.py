@@ -65,7 +65,8 @@ class Session:
         self._peer_settings = peers
         self._clock = clock
         self._notify: Notify = _nobody
-        self._peer: Peer | None = None
+        self._peer: Peer | None = None  # carries the call
+        self._coming: Peer | None = None  # answered, not connected yet
         self._tasks: set[asyncio.Task[Any]] = set()
         self._writes: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(WRITE_QUEUE)
         self._writer: asyncio.Task[None] | None = None
@@ -118,19 +119,28 @@ class Session:
             next_packet=lambda due: self._next_packet(peer, due),
             on_state=lambda state: self._on_state(peer, state),
         )
-        answer = await peer.answer(sdp)
-        former, self._peer = self._peer, peer
-        if former is not None:
-            self._own(former.close())
+        try:
+            answer = await peer.answer(sdp)
+        except BaseException:
+            await peer.close()
+            raise
+        if self._coming is not None:
+            self._own(self._coming.close())
+        self._coming = peer
         return answer
 
     async def candidate(self, candidate: Mapping[str, Any]) -> None:
-        if self._peer is not None:
-            await self._peer.add_candidate(candidate)
+        peer = self._coming or self._peer
+        if peer is not None:
+            await peer.add_candidate(candidate)
 
     def _on_state(self, peer: Peer, state: str) -> None:
-        if peer is not self._peer or self._closing or state != "connected":
+        """Make before break: the former connection carries the call until this one can."""
+        if peer is not self._coming or self._closing or state != "connected":
             return
+        former, self._peer, self._coming = self._peer, peer, None
+        if former is not None:
+            self._own(former.close())
         if self._began is None:
             self._began = self._clock()
             self._write(self._log.live)
@@ -228,8 +238,9 @@ class Session:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._peer is not None:
-            await self._peer.close()
+        for peer in (self._peer, self._coming):
+            if peer is not None:
+                await peer.close()
 
     def _end_soon(self, reason: str) -> None:
         self._apart(self.end(reason))
@@ -243,13 +254,7 @@ class Session:
         self._ending.add_done_callback(_log_failure)
 
     def _give_up(self) -> None:
-        self._notify(
-            {
-                "type": "error",
-                "code": "SERVICE_UNAVAILABLE",
-                "message": "The speech service is not available. The call was ended.",
-            }
-        )
+        logger.error("speech is away, call given up", extra={"call_id": self.brief.public_id})
         self._end_soon("engines_failed")
 
     # -- tasks and writes

@@ -62,7 +62,7 @@ class WordStage:
         ear: Ear,
         recognise: Recognise,
         on_words: Callable[[int, float, str], None],
-        on_failure: Callable[[Exception], None],
+        on_failure: Callable[[int, float, Exception], None],
     ) -> None:
         self._ear = ear
         self._recognise = recognise
@@ -83,7 +83,7 @@ class WordStage:
         try:
             text = await self._recognise(pcm, context)
         except Exception as failure:  # noqa: BLE001 - the rim of this task; the session decides
-            self._on_failure(failure)
+            self._on_failure(piece, end, failure)
             return
         finally:
             if self._passes.get(piece) is asyncio.current_task():

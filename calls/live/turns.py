@@ -141,6 +141,7 @@ class Patience:
     split_after: float = 0.25  # a pause this long closes a piece of a long turn
     split_from: float = 1.5  # ... that is at least this long
     longest_piece: float = 24.0  # Whisper hears 30 s at most
+    words_within: float = 5.5  # then they will not come
     hold_after: float = 0.20  # speech over the persona
     interrupt_after: float = 0.75
 
@@ -373,7 +374,7 @@ class TurnTaker:
 
     def _end(self, at: float, turn: _Turn) -> list[Decision]:
         text = turn.text()
-        if text is None and at - turn.last_speech < 2.5:
+        if text is None and at - turn.last_speech < self.patience.words_within:
             return []  # the words are on their way; without them there is nothing to answer
         self._turn = None
         if not text:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ class LiveEngines:
     """What all calls of a process share. `folder` keeps vectors and lines between starts."""
 
     def __init__(self, providers: Providers, folder: Path) -> None:
+        self.busy: Callable[[], bool] = lambda: False  # while it is, nothing is made ahead
         self._providers = providers
         self._vectors = folder / "vectors"
         self._lines = LineCache(folder / "lines")
@@ -41,7 +42,7 @@ class LiveEngines:
         )
 
     async def warm(self, packs: Iterable[Mapping[str, Any]]) -> None:
-        """Vectors of all packs, then their lines, the likely ones first. Gives way to live work.
+        """Vectors of all packs, then their lines, likely ones first. Rests while a call is live.
 
         Lines that are there already cost a look at the disk. What fails now is made when needed.
         """
@@ -59,6 +60,8 @@ class LiveEngines:
     async def _warm_lines(self, lines: Iterable[AuthoredLine]) -> None:
         voice = self._providers.background_voice
         for line in lines:
+            while self.busy():  # noqa: ASYNC110 - a look a second is all it takes
+                await asyncio.sleep(1.0)
             stage = VoiceStage(
                 speak=partial(voice.speak, voice=line.voice, speed=line.speed),
                 cache=self._lines,

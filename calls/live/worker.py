@@ -135,6 +135,11 @@ class Worker:
         self._stopping = asyncio.Event()
         self.id: uuid.UUID | None = None
 
+    @property
+    def calls(self) -> int:
+        """How many it carries now."""
+        return len(self._sessions)
+
     async def run(self) -> None:
         """Serve until `stop`; then end what is live and leave."""
         worker = await self._database(services.worker_register, host=self._host, slots=self._slots)
