@@ -19,7 +19,7 @@ from calls.director.state import (
     changes,
     digest,
     mood,
-    settle,
+    unheard,
 )
 
 GAIN_BY_REPEAT = (1.0, 0.4)  # of an act's trust when done again; nothing from the third time on
@@ -29,7 +29,10 @@ INTERRUPTION_COST = 1.0
 STEER_AFTER = 3  # turns not understood before the persona asks what this is about
 TRIAL_MARGIN = 8.0  # a trial close may sound good this much below `agrees_at`
 MAX_VOICED = 4  # times one concern is voiced without being asked for
+HOLDING_PATIENCE = 2.0  # times longer before a prompt, when the rep asked for a moment
 OUTSTANDING_TURNS = 3  # a raised objection keeps others back this long
+YES = "affirm"  # a plain yes among the good answers to a need
+MAX_ANSWERS = 2  # questions answered in one reply
 QUIET = frozenset({"listen", "affirm", "deny"})
 
 
@@ -43,14 +46,22 @@ class Reply:
 
 def decide(pack: Pack, state: State, hearing: Hearing) -> tuple[State, Reply]:
     """The reply to what the rep said."""
-    settled = settle(state, interrupted=hearing.interrupting)
+    settled = unheard(state)
     if hearing.words == 0:
-        return settled, Reply((), {"rules": ["nothing_heard"]})
+        return _ask_again(pack, settled, before=state)
     turn = _Turn(pack, replace(settled, turn=settled.turn + 1, silences=0, last=()), hearing)
     turn.previous = settled.last
     turn.take_in()
     turn.answer()
     return turn.finish(before=state)
+
+
+def _ask_again(pack: Pack, state: State, *, before: State) -> tuple[State, Reply]:
+    """There was speech, but no words came of it. Nothing is held for or against the rep."""
+    turn = _Turn(pack, state, _NOTHING)
+    turn.say(pack.lines["clarify"], "nothing_heard")
+    after, reply = turn.finish(before=before)
+    return replace(after, last=state.last), reply
 
 
 def decide_opening(pack: Pack, state: State) -> tuple[State, Reply]:
@@ -62,9 +73,9 @@ def decide_opening(pack: Pack, state: State) -> tuple[State, Reply]:
 
 def decide_silence(pack: Pack, state: State, seconds: float) -> tuple[State, Reply]:
     """Two prompts while the rep says nothing, the second more urgent, then none."""
-    settled = settle(state, interrupted=False)
+    settled = unheard(state)
     turn = _Turn(pack, settled, _NOTHING)
-    patience = 4.0 if settled.holding else 1.0
+    patience = HOLDING_PATIENCE if settled.holding else 1.0
     due = settled.silences < 2 and seconds >= patience * pack.silence_after[settled.silences]
     if not due or settled.parted:
         return settled, Reply((), {"rules": ["silence_left"]})
@@ -136,7 +147,9 @@ class _Turn:
         return (rested or fresh)[0], used + 1
 
     def trust(self, amount: float) -> None:
-        scale = self.level.gain if amount > 0 else self.level.loss
+        # The more it trusts already, the less is won: thirty questions must not beat one lie.
+        rising = self.level.gain * (100.0 - self.state.trust) / 60.0
+        scale = rising if amount > 0 else self.level.loss
         trust = min(100.0, max(0.0, self.state.trust + amount * scale))
         self.state = replace(self.state, trust=round(trust, 2))
 
@@ -171,41 +184,48 @@ class _Turn:
             self.trust(intent.trust * share)
 
     def _meet(self, concern: Concern, expecting: str) -> None:
-        """How this turn met a concern. A need may be settled before it was voiced, an objection
-        only after."""
+        """How this turn met a concern. A need may be settled before it was voiced; an objection
+        only after, but for what heads it off."""
         now = self.state.concern(concern.id)
         if not self.takes(concern) or now.status == "resolved":
             return
-        if now.status != "raised" and concern.kind == "objection":
-            return
-        good = {
-            act.intent
-            for act, intent in self.intents()
-            if act.intent in concern.resolved_by and not _vague(act, intent)
-        }
-        asked = expecting == concern.id
-        if asked and concern.yes_settles and self.does("affirm"):
-            good.add("affirm")
+        raised = now.status == "raised"
+        good = self._good_answers(concern, raised, asked=expecting == concern.id)
         bad = self.hearing.intents() & concern.worsened_by
-        refused = asked and concern.kind == "need" and self.does("deny") and not good
-        if now.status == "raised" and ((bad and not good) or refused):
+        refused = concern.kind == "need" and expecting == concern.id and self.does("deny")
+        if raised and not good and (bad or refused):
             self.trust(-WORSE_COST)
             self.met.append(("worse", concern))
         elif good - set(now.handled):
             self._progress(concern, now, good)
 
+    def _good_answers(self, concern: Concern, raised: bool, *, asked: bool) -> set[str]:
+        if raised:
+            counting = concern.resolved_by | concern.eased_by
+        elif concern.kind == "need":
+            counting = concern.resolved_by
+        else:
+            counting = concern.preempted_by
+        good = {a.intent for a, i in self.intents() if a.intent in counting and not _vague(a, i)}
+        if asked and concern.yes_settles and self.does("affirm"):
+            good.add(YES)
+        return good
+
     def _progress(self, concern: Concern, now: ConcernState, good: set[str]) -> None:
         handled = tuple(sorted({*now.handled, *good}))
-        settled = len(handled) >= self.takes(concern)
+        enough = len(handled) >= self.takes(concern)
+        settled = enough and bool(set(handled) & {*concern.resolved_by, YES})
         after = replace(now, handled=handled, status="resolved" if settled else now.status)
         self.state = replace(self.state, concerns={**self.state.concerns, concern.id: after})
         if settled:
             self.trust(concern.trust)
-            if now.status == "raised":
-                self.met.append(("resolved", concern))
-                self._leave_objection(concern)
-        elif now.status == "raised":
-            self.met.append(("unmoved", concern))
+        if now.status != "raised":
+            return
+        if settled:
+            self.met.append(("resolved", concern))
+            self._leave_objection(concern)
+        elif not any(self.pack.intents[a].weight for a in good - concern.resolved_by):
+            self.met.append(("unmoved", concern))  # else the reply to the act itself will do
 
     def _leave_objection(self, concern: Concern) -> None:
         expecting = "" if self.state.expecting == concern.id else self.state.expecting
@@ -262,41 +282,61 @@ class _Turn:
 
     def _react(self, *, weight: int) -> None:
         """The reply to an act itself: at most one per weight."""
+        if weight < 2 and len(self.said) > weight:
+            return
         for act, intent in self.intents():
-            pool = intent.vague if _vague(act, intent) and intent.vague else intent.replies
-            taken = any(self.rules[i] == f"reply:{intent.id}" for i in range(len(self.rules)))
-            if intent.weight != weight or pool is None or taken or self._was_met_by(intent):
+            if intent.weight != weight or self._was_met_by(intent) or self._said_for(intent):
                 continue
-            if weight == 1 and len(self.said) > 1:
+            if self._stale(intent):
+                continue
+            opening = weight == 1 and intent.stage == "opening"
+            greeted = any(self._is_opening_reply(rule) for rule in self.rules)
+            if weight == 1 and self.said and (greeted or not opening):
                 return
-            if weight == 1 and intent.stage == "opening":
-                self._say_first(pool, f"reply:{intent.id}")
-                return
-            if weight < 2 and self.said:
-                return
-            if self.say(pool, f"reply:{intent.id}"):
+            if self._say_reply(act, intent, first=opening):
                 return
 
-    def _say_first(self, pool: Pool, rule: str) -> None:
-        if self.say(pool, rule):
+    def _say_reply(self, act: Act, intent: Intent, *, first: bool = False) -> bool:
+        pool = intent.vague if _vague(act, intent) and intent.vague else intent.replies
+        if pool is None or not self.say(pool, f"reply:{intent.id}"):
+            return False
+        if first:
             self.said.insert(0, self.said.pop())
             self.rules.insert(0, self.rules.pop())
+        return True
+
+    def _is_opening_reply(self, rule: str) -> bool:
+        kind, _, name = rule.partition(":")
+        return kind == "reply" and self.pack.intents[name].stage == "opening"
 
     def _was_met_by(self, intent: Intent) -> bool:
-        return any(intent.id in concern.resolved_by for _, concern in self.met)
+        return any(intent.id in c.resolved_by | c.eased_by for _, c in self.met)
+
+    def _said_for(self, intent: Intent) -> bool:
+        return f"reply:{intent.id}" in self.rules
+
+    def _stale(self, intent: Intent) -> bool:
+        """Nobody says hello twice when there is something else to answer."""
+        again = intent.stage == "opening" and self.state.acts.get(intent.id, 0) > 1
+        return again and len(self.hearing.acts) > 1
 
     def _react_to_length(self) -> None:
         if self.hearing.words > self.level.long_words and not self.hearing.question:
             self.say(self.pack.lines["overwhelmed"], "overwhelmed")
 
     def _answer_questions(self) -> None:
-        asked: list[str] = []
-        for _, intent in self.intents():
-            if intent.answers and intent.answers not in asked:
-                asked.append(intent.answers)
-        for name in asked[:2]:
-            if self.room > 0:
-                self._tell(self.pack.facts[name])
+        """What was asked comes first: facts, and acts that are questions themselves."""
+        answered: list[str] = []
+        for act, intent in self.intents():
+            if self.room <= 0 or len(answered) >= MAX_ANSWERS:
+                return
+            if intent.answers and intent.answers not in answered:
+                answered.append(intent.answers)
+                self._tell(self.pack.facts[intent.answers])
+            elif intent.question and act.question and intent.weight == 1 and intent.replies:
+                if not self._stale(intent) and not self._was_met_by(intent):
+                    answered.append(intent.id)
+                    self._say_reply(act, intent)
 
     def _tell(self, fact: Fact) -> None:
         needed = fact.trust_needed.get(self.state.difficulty, 0.0)
@@ -317,7 +357,8 @@ class _Turn:
         for kind in ("worse", "unmoved", "resolved"):
             for met, concern in self.met:
                 pool = getattr(concern, kind) or concern.unmoved
-                if met == kind and self.room > 0:
+                told = met == "resolved" and any(r.startswith("fact:") for r in self.rules)
+                if met == kind and self.room > 0 and not told:
                     marks = () if kind == "resolved" else (f"raised:{concern.id}",)
                     self.say(pool, f"{kind}:{concern.id}", *marks)
                     return
@@ -368,7 +409,7 @@ class _Turn:
         """The blocking concern to name: one already raised before one that never came up."""
         blocking = [c for c in self._open_concerns() if c.blocks]
         raised = [c for c in blocking if self._is_raised(c)]
-        waiting = [c for c in blocking if c.at_close]
+        waiting = [c for c in blocking if c.at_close and self.state.trust < c.when.trust_below]
         return next(iter(raised + waiting), None)
 
     def _open_concerns(self) -> list[Concern]:
@@ -402,6 +443,8 @@ class _Turn:
 
     def _may_raise(self) -> bool:
         if self.said and self.said[-1].text.endswith("?"):
+            return False
+        if any(mark.startswith("raised:") for said in self.said for mark in said.marks):
             return False
         if any(kind != "resolved" for kind, _ in self.met) or self.state.agreed:
             return False

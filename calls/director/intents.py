@@ -16,15 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calls.director.pack import Intent, Pack
-from calls.director.phrases import has_amount, is_negated, matches, plain
+from calls.director.phrases import found, has_amount, is_negated, matches, plain
 
 Vectors = NDArray[np.float32]
 
 MAX_UNITS = 8  # texts looked at, and embedded, per utterance
 MAX_ACTS = 6
+RANKED_ROWS = 40  # nearest examples looked at
 LONG_UNIT = 9  # words from which a sentence is also cut inside
-ACCEPT = 0.56  # blended likeness
-ACCEPT_WORDS = 0.50  # likeness by words alone
+ACCEPT = 0.45  # blended likeness
+ACCEPT_WORDS = 0.42  # likeness by words alone
 SECOND = 0.70  # a second act of one unit must be this certain
 VECTOR_SHARE = 0.75
 EXPECTED_BONUS = 0.10
@@ -35,8 +36,11 @@ _DECIMAL = re.compile(r"(?<=\d)\.(?=\d)")
 _TITLE = re.compile(r"\b(dr|mr|mrs|ms|st)\.", re.IGNORECASE)
 _ASKING = (
     "what|whats|who|whos|how|hows|when|where|which|why|do|does|did|are|is|can|could|would|will|"
-    "have|has|may|should|any|tell"
+    "have|has|may|should|any|tell|hows|wheres|mind|am|was|were|isnt|arent|dont|shall|"
+    "(?:i|id|ill|i would|i just) (?:\\w+ )?(?:need|like|want|love) (?:to know|to ask|your|the|to get)|"
+    "i was wondering|please|let me get|give me|go ahead and|confirm|verify|describe|walk me"
 )
+SHORT_QUESTION = 5  # words up to which a question needs no question's form: "and your pharmacy"
 _QUESTION = re.compile(
     rf"^(?:(?:and|so|now|okay|ok|well|um|uh|alright|but|or) )*(?:{_ASKING})(?: |$)"
 )
@@ -46,7 +50,7 @@ _CUT = re.compile(
     r"many|often|long)|do you|does your|did you|are you|are there|is there|is that|is this|is it|"
     r"can you|can i|could you|could i|would you|have you|may i|will you|tell me|let me|"
     r"this is|my name|im calling|i am calling|i understand|i wanted|we can|you can|youd|"
-    r"the plan|this plan|your doctor|you dont|there is|theres|it (?:has|also|comes|covers)) )"
+    r"the plan|this plan|your doctor|there is|theres|it (?:has|also|comes|covers)) )"
 )
 _STOP = frozenset(
     "a an the to of and or is are am be it its that this i im you your my me we our do does did in "
@@ -56,12 +60,14 @@ _STOP = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A piece of an utterance that is judged for itself. `whole` = a sentence that was cut too."""
+    """A piece of an utterance that is judged for itself: a sentence, `whole` if it was cut as well,
+    or a `part` of one."""
 
     text: str
     words: str
     question: bool
-    whole: bool
+    whole: bool = False
+    part: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +128,7 @@ class Index:
         rows = example_rows(pack)
         if vectors is not None and len(vectors) != len(rows):
             raise ValueError("one vector per example is needed")
-        self.intents = [intent for intent, _ in rows]
+        self.rows = rows
         self.vectors = vectors
         self._words(rows)
 
@@ -139,7 +145,7 @@ class Index:
 
     def word_likeness(self, words: str) -> Vectors:
         """Cosine over rare words between the words and every example."""
-        scores = np.zeros(len(self.intents), np.float32)
+        scores = np.zeros(len(self.rows), np.float32)
         stems = set(_stems(words))
         norm = math.sqrt(sum(self._rarity.get(w, self._unseen) ** 2 for w in stems)) or 1.0
         for word in stems:
@@ -156,7 +162,7 @@ def example_rows(pack: Pack) -> tuple[tuple[str, str], ...]:
 
 def units(text: str) -> tuple[Unit, ...]:
     """The pieces of an utterance, in order; these are the texts to embed."""
-    found: list[Unit] = []
+    pieces: list[Unit] = []
     text = _DECIMAL.sub(" point ", _TITLE.sub(r"\1", text))
     for sentence in _SENTENCES.findall(text):
         words = plain(sentence)
@@ -164,12 +170,12 @@ def units(text: str) -> tuple[Unit, ...]:
             continue
         asks = sentence.rstrip().endswith("?")
         cuts = _cut(words)
-        found.append(Unit(sentence.strip(), words, asks or _is_question(words), len(cuts) > 1))
+        pieces.append(Unit(sentence.strip(), words, asks or _is_question(words), len(cuts) > 1))
         if len(cuts) > 1:
-            found.extend(Unit(c, c, _is_question(c), False) for c in cuts)
-        if len(found) >= MAX_UNITS:
+            pieces.extend(Unit(c, c, _is_question(c), part=True) for c in cuts)
+        if len(pieces) >= MAX_UNITS:
             break
-    return tuple(found[:MAX_UNITS])
+    return tuple(pieces[:MAX_UNITS])
 
 
 def hear(
@@ -187,8 +193,8 @@ def hear(
     nearest = 0.0
     for number, unit in enumerate(pieces):
         vector = vectors[number] if vectors is not None else None
-        found, best = _judge(index, unit, number, vector, frozenset(expected))
-        acts.extend(found)
+        judged, best = _judge(index, unit, number, vector, frozenset(expected))
+        acts.extend(judged)
         nearest = max(nearest, best)
     words = plain(text)
     return Hearing(
@@ -204,55 +210,74 @@ def hear(
 def _judge(
     index: Index, unit: Unit, number: int, vector: Vectors | None, expected: frozenset[str]
 ) -> tuple[list[Act], float]:
-    amount, negated = has_amount(unit.words), is_negated(unit.words)
-
-    def act(intent: Intent, score: float, by: str) -> Act | None:
-        name = intent.id
-        if negated and intent.negated != "keep":
-            if intent.negated == "drop":
-                return None
-            name = intent.negated
-        return Act(name, round(float(score), 4), by, number, unit.question, amount)
-
-    acts = [act(i, 1.0, "rule") for i in index.pack.intents.values() if _rule(i, unit.words)]
+    """The acts of one unit, and how near the nearest example is."""
+    intents = index.pack.intents
+    certain = [(name, 1.0, "rule") for name in _by_rule(intents, unit)]
     by = "words" if vector is None or index.vectors is None else "likeness"
     ranked = _ranked(index, unit, vector, expected)
-    best = ranked[0][1] if ranked else 0.0
     bar = ACCEPT_WORDS if by == "words" else ACCEPT
-    if acts:
+    if certain:
         bar = SECOND if len(unit.words.split()) < LONG_UNIT else (SECOND + bar) / 2
-    for name, score in ranked[:2]:
-        intent = index.pack.intents[name]
-        if score >= bar and not matches(intent.unless, unit.words):
-            acts.append(act(intent, score, by))
+    for near in ranked[:2]:
+        if near.score >= bar and not matches(intents[near.intent].unless, unit.words):
+            name = _in_the_negative(intents[near.intent], unit, near.example)
+            certain += [(name, near.score, by)] if name else []
             bar = SECOND + 0.1
-    return [a for a in acts if a is not None], best
+    amount = has_amount(unit.words)
+    acts = [Act(n, round(s, 4), b, number, unit.question, amount) for n, s, b in certain]
+    return acts, ranked[0].score if ranked else 0.0
 
 
-def _rule(intent: Intent, words: str) -> bool:
-    return matches(intent.patterns, words) and not matches(intent.unless, words)
+def _by_rule(intents: Mapping[str, Intent], unit: Unit) -> list[str]:
+    """Intents with a pattern that fits. One made for questions must not catch a statement about
+    the same thing: "what about dental" asks, "it has two thousand for dental" does not."""
+    names = []
+    asks = unit.question or (not unit.part and len(unit.words.split()) <= SHORT_QUESTION)
+    for intent in intents.values():
+        if intent.question and not asks:
+            continue
+        words = found(intent.patterns, unit.words)
+        if words is not None and not matches(intent.unless, unit.words):
+            name = _in_the_negative(intent, unit, words)
+            names += [name] if name else []
+    return names
+
+
+def _in_the_negative(intent: Intent, unit: Unit, like: str) -> str:
+    """The intent, or what it becomes when the unit denies what the pattern or example says."""
+    if intent.negated == "keep" or not is_negated(unit.words) or is_negated(plain(like)):
+        return intent.id
+    return "" if intent.negated == "drop" else intent.negated
+
+
+@dataclass(frozen=True, slots=True)
+class _Near:
+    intent: str
+    score: float
+    example: str
 
 
 def _ranked(
     index: Index, unit: Unit, vector: Vectors | None, expected: frozenset[str]
-) -> list[tuple[str, float]]:
+) -> list[_Near]:
     """Intents by likeness, best first: the best example counts most, the second steadies it."""
     scores = index.word_likeness(unit.words)
     if vector is not None and index.vectors is not None:
         scores = VECTOR_SHARE * (index.vectors @ vector) + (1 - VECTOR_SHARE) * scores
-    by_intent: dict[str, list[float]] = defaultdict(list)
-    for row in np.argsort(scores)[::-1][:40]:
-        by_intent[index.intents[row]].append(float(scores[row]))
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row in np.argsort(-scores, kind="stable")[:RANKED_ROWS]:
+        rows[index.rows[row][0]].append(int(row))
     ranked = []
-    for name, values in by_intent.items():
-        score = 0.85 * values[0] + 0.15 * values[min(1, len(values) - 1)]
+    for name, best in rows.items():
+        second = best[min(1, len(best) - 1)]
+        score = 0.85 * float(scores[best[0]]) + 0.15 * float(scores[second])
         if name in expected:
             score += EXPECTED_BONUS
         shape = index.pack.intents[name].question
         if shape is not None:
             score += SHAPE_BONUS if shape == unit.question else -SHAPE_BONUS
-        ranked.append((name, score))
-    return sorted(ranked, key=lambda pair: (-pair[1], pair[0]))
+        ranked.append(_Near(name, score, index.rows[best[0]][1]))
+    return sorted(ranked, key=lambda near: (-near.score, near.intent))
 
 
 def _settled(pieces: Sequence[Unit], acts: Sequence[Act]) -> tuple[Act, ...]:
@@ -274,7 +299,7 @@ def _settled(pieces: Sequence[Unit], acts: Sequence[Act]) -> tuple[Act, ...]:
 
 def _part_understood(pieces: Sequence[Unit], whole: int, understood: set[int]) -> bool:
     for number in range(whole + 1, len(pieces)):
-        if pieces[number].whole or pieces[number].text != pieces[number].words:
+        if not pieces[number].part:
             return False  # the next sentence began
         if number in understood:
             return True

@@ -134,6 +134,8 @@ class Concern:
     worse: Pool | None
     takes: Mapping[str, int]  # good answers needed, by difficulty; 0: does not come up
     resolved_by: frozenset[str]
+    eased_by: frozenset[str]  # count too, but never settle it alone
+    preempted_by: frozenset[str]  # count even before it came up
     worsened_by: frozenset[str]
     blocks: bool  # no yes while it stands
     yes_settles: bool  # a plain "yes" to its question is an answer
@@ -289,6 +291,7 @@ class _Loader:
         for concern in concerns.values():
             at = f"pack.{concern.kind}s.{concern.id}"
             acts = concern.resolved_by | concern.worsened_by
+            acts |= concern.eased_by | concern.preempted_by
             acts |= concern.when.upon | concern.when.after | concern.when.unless
             known(acts, intents, at)
             known(concern.when.resolved, concerns, f"{at}.when.resolved")
@@ -514,7 +517,7 @@ def _objection(name: str, node: _Node) -> Concern:
 def _concern(name: str, node: _Node, kind: str) -> Concern:
     node.keys(
         required="raises again resolved unmoved takes resolved_by",
-        optional="worse worsened_by blocks yes_settles at_close trust when notes",
+        optional="eased_by preempted_by worse worsened_by blocks yes_settles at_close trust when notes",
     )
     takes = node.child("takes").by_difficulty(lambda n: int(n.number(0, 5)))
     return Concern(
@@ -527,6 +530,8 @@ def _concern(name: str, node: _Node, kind: str) -> Concern:
         worse=node.optional_pool("worse"),
         takes={d: takes.get(d, 0) for d in DIFFICULTIES},
         resolved_by=node.child("resolved_by").names(),
+        eased_by=node.child("eased_by", []).names(),
+        preempted_by=node.child("preempted_by", []).names(),
         worsened_by=node.child("worsened_by", []).names(),
         blocks=node.child("blocks", True).flag(),
         yes_settles=node.child("yes_settles", False).flag(),

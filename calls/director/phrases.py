@@ -6,6 +6,7 @@ regular expression from outside can be made to run for minutes:
     are you ... robot|machine     `...` stands for up to four words, `|` for either word
     prescri* ?drug plan           `*` any ending, `?` a word that may be missing
     ^ hello                       `^` the start of what was said, `$` its end
+    let me (make sure|repeat back)   alternatives of several words stand in brackets
 """
 
 import re
@@ -22,7 +23,9 @@ _ABBREVIATIONS = (
 )
 _NOT_A_WORD = re.compile(r"[^a-z0-9' ]+")
 _SPACES = re.compile(r"\s+")
-_TOKEN = re.compile(r"\??[a-z0-9]+\*?(\|[a-z0-9]+\*?)*")
+_TOKENS = re.compile(r"\??\([^()]*\)|\S+")
+_TOKEN = re.compile(r"[a-z0-9]+\*?(\|[a-z0-9]+\*?)*")
+_GROUP = re.compile(r"\([a-z0-9*]+(?: [a-z0-9*]+)*(?:\|[a-z0-9*]+(?: [a-z0-9*]+)*)*\)")
 _SENTENCE_END = re.compile(r"(?<=[.?!])[\"']?\s+")
 
 NUMBER_WORDS = frozenset(
@@ -53,7 +56,7 @@ def plain(text: str) -> str:
 
 def pattern_compile(pattern: str) -> re.Pattern[str]:
     """The pattern as an expression to search in `" " + plain(text) + " "`."""
-    tokens = pattern.replace("’", "'").replace("'", "").lower().split()
+    tokens = _TOKENS.findall(pattern.replace("’", "'").replace("'", "").lower())
     if not tokens or tokens.count("...") > MAX_GAPS:
         raise PatternError(f"needs words and at most {MAX_GAPS} gaps: {pattern!r}")
     start = "^ " if tokens[0] == "^" else " "
@@ -65,16 +68,25 @@ def pattern_compile(pattern: str) -> re.Pattern[str]:
 def _token_expression(token: str, pattern: str) -> str:
     if token == "...":
         return rf"(?:\S+ ){{0,{GAP_WORDS}}}"
-    if not _TOKEN.fullmatch(token):
+    optional, token = token.startswith("?"), token.removeprefix("?")
+    if not (_TOKEN.fullmatch(token) or _GROUP.fullmatch(token)):
         raise PatternError(f"cannot read {token!r} in {pattern!r}")
-    words = "|".join(w.replace("*", r"\w*") for w in token.lstrip("?").split("|"))
-    return f"(?:(?:{words}) )?" if token.startswith("?") else f"(?:{words}) "
+    words = token.strip("()").replace("*", r"\w*")
+    return f"(?:(?:{words}) )?" if optional else f"(?:{words}) "
+
+
+def found(patterns: tuple[re.Pattern[str], ...], words: str) -> str | None:
+    """The words that the first fitting pattern covers, in words that came from `plain`."""
+    padded = f" {words} "
+    for pattern in patterns:
+        match = pattern.search(padded)
+        if match is not None:
+            return match.group()
+    return None
 
 
 def matches(patterns: tuple[re.Pattern[str], ...], words: str) -> bool:
-    """Whether any pattern is found in words that came from `plain`."""
-    padded = f" {words} "
-    return any(p.search(padded) for p in patterns)
+    return found(patterns, words) is not None
 
 
 def has_amount(words: str) -> bool:

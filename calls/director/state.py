@@ -92,9 +92,9 @@ def heard(state: State, text: str, *, complete: bool) -> State:
     return replace(state, pending=tuple(pending) if complete else ())
 
 
-def settle(state: State, *, interrupted: bool) -> State:
-    """For a caller who never told what was heard: all of it, unless the rep cut in."""
-    return replace(state, pending=()) if interrupted else heard(state, "", complete=True)
+def unheard(state: State) -> State:
+    """What nobody told to have been heard was not: it stays to be told or asked."""
+    return replace(state, pending=()) if state.pending else state
 
 
 def _commit(state: State, said: Said) -> State:
