@@ -72,7 +72,7 @@ front: static/built/.origin
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json
-	@node -e 'process.exit(process.versions.node.split(".")[0] < 20)' 2>/dev/null \
+	@node -e 'process.exit(Number(parseInt(process.versions.node) < 20))' 2>/dev/null \
 		|| { echo "Athos needs Node 20 or newer on the PATH."; exit 1; }
 	@echo "Installing npm packages"
 	@npm ci --no-progress --loglevel=error >/dev/null

@@ -1,6 +1,8 @@
 import os
 import signal
 import socketserver
+import subprocess
+import sys
 import threading
 import time
 from datetime import timedelta
@@ -184,3 +186,20 @@ def test_the_owner_role_ends_the_process(forgets_checks, signals_sent, monkeypat
     with pytest.raises(ImproperlyConfigured, match="owns tables"):
         database_role.refuse_wrong_role(None, owner)
     assert signals_sent == [(os.getpid(), signal.SIGTERM)]
+
+
+@pytest.mark.django_db
+def test_a_process_with_the_owners_url_ends_itself_and_says_why():
+    code = "import django; django.setup(); from django.db import connection;"
+    code += "connection.ensure_connection(); print('served')"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"DATABASE_URL": os.environ["DATABASE_OWNER_URL"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGTERM
+    assert "DATABASE_URL's role owns tables" in done.stderr
+    assert "served" not in done.stdout
