@@ -1,0 +1,119 @@
+"""The judge that needs nothing: rules over the transcript, MiniLM as one soft signal.
+
+Deterministic: the same transcript, rubric and model give the same judgements. Each check says in
+the rubric what its rule is (`scoring/rules.py`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scoring.ports import Answer, Embed, Judgement, Transcript
+from scoring.rubric import Check, Rubric
+from scoring.rules import Floor, Said, rule_find
+from scoring.verdicts import applicable
+
+BATCH = 128  # texts in one call of the embedder
+MAX_CHARACTERS = 1000  # of one text given to the embedder
+MAX_QUOTE_WORDS = 60
+LEAST_WORDS = 4  # shorter sentences are like everything and mean nothing
+COUNTER_MARGIN = 0.02  # by which an example must be nearer than any counter example
+DIGITS = 3  # cosines are rounded: the last bits differ from machine to machine
+
+Vectors = NDArray[np.float32]
+
+
+class EmbeddedJudge:
+    name: ClassVar[str] = "embedded"
+    version: ClassVar[str] = "1"  # of rules.py and phrases.py; raise it when answers may change
+
+    def __init__(self, embed: Embed, *, model: str = "all-MiniLM-L6-v2-int8") -> None:
+        self._embed = embed
+        self.model = model
+
+    async def judge(self, transcript: Transcript, rubric: Rubric) -> Mapping[str, Judgement]:
+        floor, whole = Floor(transcript), Floor(transcript, whole=True)
+        asked = applicable(rubric, transcript)
+        checks = [check for check in rubric.checks if check.key in asked]
+        vectors = await self._vectors(_texts(checks, whole))
+        return {
+            check.key: check_judge(
+                check, whole if check.kind == "avoid" else floor, Likenesses(check, vectors)
+            )
+            for check in checks
+        }
+
+    async def _vectors(self, texts: Sequence[str]) -> Mapping[str, Vectors]:
+        found: dict[str, Vectors] = {}
+        for begin in range(0, len(texts), BATCH):
+            batch = texts[begin : begin + BATCH]
+            found.update(zip(batch, await self._embed(batch), strict=True))
+        return found
+
+
+class Likenesses:
+    """How near a sentence comes to one check's examples, in spite of its counter examples."""
+
+    def __init__(self, check: Check, vectors: Mapping[str, Vectors]) -> None:
+        self._vectors = vectors
+        self._examples = _stacked(check.examples, vectors)
+        self._counter = _stacked(check.counter_examples, vectors)
+
+    def __call__(self, said: Said) -> float:
+        vector = self._vectors.get(_clipped(said.quote))
+        if vector is None or self._examples is None:
+            return 0.0
+        near = float((self._examples @ vector).max())
+        if self._counter is not None:
+            against = float((self._counter @ vector).max())
+            near = 0.0 if near < against + COUNTER_MARGIN else near
+        return round(near, DIGITS)
+
+
+def check_judge(check: Check, floor: Floor, likeness: Likenesses) -> Judgement:
+    """The answer that the check's own rules give."""
+    present = Answer.NO if check.kind == "avoid" else Answer.YES
+    absent = Answer.YES if check.kind == "avoid" else Answer.NO
+    for rule, answer in ((check.rule, present), (check.partial_rule, Answer.PARTIAL)):
+        found = rule_find(rule, floor, likeness) if rule is not None else None
+        if found is not None and found.holds and found.shown:
+            said = found.shown[0]
+            return Judgement(answer, _short(said.quote), said.line.number, "Said in these words.")
+    return Judgement(absent, reason="Nothing of the kind was said by the rep.")
+
+
+def measured(transcript: Transcript, rubric: Rubric) -> dict[str, Judgement]:
+    """The answers to the checks that are counted, whoever the judge is."""
+    floor = Floor(transcript, whole=True)
+    asked = applicable(rubric, transcript)
+    return {
+        check.key: check_judge(check, floor, Likenesses(check, {}))
+        for check in rubric.checks
+        if check.is_measure and check.key in asked
+    }
+
+
+def _texts(checks: Sequence[Check], floor: Floor) -> list[str]:
+    """All texts to embed, once each; none when no check asks for likeness."""
+    alike = [c for c in checks if any(r and r.uses("similar") for r in (c.rule, c.partial_rule))]
+    if not alike:
+        return []
+    said = [s for s in floor.rep if len(s.sentence.tokens) >= LEAST_WORDS]
+    texts = [text for check in alike for text in (*check.examples, *check.counter_examples)]
+    return list(dict.fromkeys([*texts, *(_clipped(s.quote) for s in said)]))
+
+
+def _stacked(texts: Sequence[str], vectors: Mapping[str, Vectors]) -> Vectors | None:
+    rows = [vectors[text] for text in texts if text in vectors]
+    return np.stack(rows) if rows else None
+
+
+def _clipped(text: str) -> str:
+    return text[:MAX_CHARACTERS]
+
+
+def _short(quote: str) -> str:
+    words = quote.split(" ")
+    return quote if len(words) <= MAX_QUOTE_WORDS else " ".join(words[:MAX_QUOTE_WORDS])
