@@ -197,14 +197,16 @@ async def test_frames_leave_every_20_ms_without_drift():
     line, client = Line(), RtcClient()
     await connect(line, client)
     await asyncio.sleep(2.0)
+    asked_at = asyncio.get_running_loop().time()
     await hang_up(line, client)
-    due = line.due
-    assert [round(b - a, 6) for a, b in pairwise(due)] == [0.02] * (len(due) - 1)
+    skipped = line.peer.stats().skipped  # by a busy machine
+    places = [(due - line.due[0]) / 0.02 for due in line.due]
+    assert places == pytest.approx([round(place) for place in places])  # the schedule is absolute
+    assert round(places[-1]) == len(places) - 1 + skipped
+    assert asked_at - line.due[-1] < 0.02 * (peer.MAX_CATCH_UP_FRAMES + 2)
     heard = client.heard()
     assert [h.position for h in heard] == [n * 960 for n in range(len(heard))]
-    late = [h.at - due[n] for n, h in enumerate(heard)]
-    assert sorted(late)[len(late) // 2] < 0.01
-    assert len(heard) == pytest.approx(2.0 / 0.02, abs=6)
+    assert len(heard) == pytest.approx(len(places) + skipped, abs=2)
 
 
 async def test_a_hung_loop_catches_up_a_little_and_skips_the_rest():
