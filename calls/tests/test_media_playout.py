@@ -142,3 +142,15 @@ def test_a_closed_clip_does_not_grow():
     clip = Clip([b"x"], closed=True)
     with pytest.raises(ValueError, match="closed"):
         clip.extend([b"y"])
+
+
+def test_frames_nobody_asked_for_are_time_all_the_same(playout, events):
+    """Between two connections: the line waits, the clock does not, and never goes back."""
+    playout.add(1, frames("a", 2))
+    playout.next()
+    playout.skip_to(3.0)
+    assert playout.next() == b"a1"
+    playout.skip_to(1.0)
+    assert playout.next() is None
+    assert playout.position == pytest.approx(3.04)
+    assert events[-1] == LineEnded(3.02, 1, 1.0, cut=False)
