@@ -35,8 +35,8 @@ class JitterBuffer:
     """Orders packets and finds holes. Adds no delay while nothing is missing.
 
     A missing packet is waited for until one comes that is more than `hold` places behind it; then
-    the hole is reported in pieces of at most 20 ms. Positions follow the RTP timestamps; where those jump (another source,
-    an absurd value), the arrival times bridge the gap.
+    the hole is reported in pieces of at most 20 ms. Positions follow the RTP timestamps; where
+    those jump (another source, an absurd value), the arrival times bridge the gap.
     """
 
     def __init__(self, hold: int = 2) -> None:
