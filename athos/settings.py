@@ -22,7 +22,7 @@ if _COMMAND != "up" and (VAR_DIR / "embedded.env").is_file() and "DATABASE_URL" 
 EMBEDDED = env.bool("ATHOS_EMBEDDED", default=False)
 # `up` makes the secrets and the engines, so it must load settings before either exists.
 # The type checker's Django plugin reads settings too, on a machine where nothing runs.
-BOOTSTRAP = _COMMAND in {"up", "makemigrations", "help", "doctor"} or "mypy" in sys.modules
+BOOTSTRAP = _COMMAND in {"up", "makemigrations", "help", "doctor", "talk"} or "mypy" in sys.modules
 
 
 def _secret(name: str) -> str:

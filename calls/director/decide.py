@@ -333,10 +333,13 @@ class _Turn:
             if intent.answers and intent.answers not in answered:
                 answered.append(intent.answers)
                 self._tell(self.pack.facts[intent.answers])
-            elif intent.question and act.question and intent.weight == 1 and intent.replies:
-                if not self._stale(intent) and not self._was_met_by(intent):
-                    answered.append(intent.id)
-                    self._say_reply(act, intent)
+            elif act.question and self._is_question_to_answer(intent):
+                answered.append(intent.id)
+                self._say_reply(act, intent)
+
+    def _is_question_to_answer(self, intent: Intent) -> bool:
+        own = intent.question and intent.weight == 1 and intent.replies is not None
+        return bool(own) and not self._stale(intent) and not self._was_met_by(intent)
 
     def _tell(self, fact: Fact) -> None:
         needed = fact.trust_needed.get(self.state.difficulty, 0.0)
@@ -358,10 +361,16 @@ class _Turn:
             for met, concern in self.met:
                 pool = getattr(concern, kind) or concern.unmoved
                 told = met == "resolved" and any(r.startswith("fact:") for r in self.rules)
+                told = told or (met == "worse" and self._snapped())
                 if met == kind and self.room > 0 and not told:
                     marks = () if kind == "resolved" else (f"raised:{concern.id}",)
                     self.say(pool, f"{kind}:{concern.id}", *marks)
                     return
+
+    def _snapped(self) -> bool:
+        """It has just reacted to something that it did not like."""
+        replies = [r.partition(":")[2] for r in self.rules if r.startswith("reply:")]
+        return any(self.pack.intents[name].trust < 0 for name in replies)
 
     def _close_or_probe(self) -> None:
         if self.room <= 0:

@@ -27,7 +27,9 @@ LONG_UNIT = 9  # words from which a sentence is also cut inside
 ACCEPT = 0.45  # blended likeness
 ACCEPT_WORDS = 0.42  # likeness by words alone
 SECOND = 0.70  # a second act of one unit must be this certain
-VECTOR_SHARE = 0.75
+VECTOR_SHARE = 0.85
+HARSH = 0.66  # likeness needed to hold something against the rep,
+HARSH_TRUST = -5.0  # which is what costs this much trust
 EXPECTED_BONUS = 0.10
 SHAPE_BONUS = 0.05
 
@@ -37,24 +39,29 @@ _TITLE = re.compile(r"\b(dr|mr|mrs|ms|st)\.", re.IGNORECASE)
 _ASKING = (
     "what|whats|who|whos|how|hows|when|where|which|why|do|does|did|are|is|can|could|would|will|"
     "have|has|may|should|any|tell|hows|wheres|mind|am|was|were|isnt|arent|dont|shall|"
-    "(?:i|id|ill|i would|i just) (?:\\w+ )?(?:need|like|want|love) (?:to know|to ask|your|the|to get)|"
+    "(?:i|id|ill|i would|i just) (?:\\w+ )?(?:need|like|want|love) "
+    "(?:to know|to ask|your|the|to get)|"
     "i was wondering|please|let me get|give me|go ahead and|confirm|verify|describe|walk me"
 )
+SHORT_PART = 4  # words up to which a part of a sentence says little by itself
 SHORT_QUESTION = 5  # words up to which a question needs no question's form: "and your pharmacy"
 _QUESTION = re.compile(
-    rf"^(?:(?:and|so|now|okay|ok|well|um|uh|alright|but|or) )*(?:{_ASKING})(?: |$)"
+    rf"^(?:(?:and|so|now|okay|ok|well|um|uh|alright|but|or|hi|hello|hey|great|thanks) )*(?:{_ASKING})(?: |$)"
 )
 _CUT = re.compile(
     r" (?=(?:(?:and|but|so|now|because|okay) )?"
-    r"(?:what (?:do|is|are|was|would|kind|about)|whats|who (?:is|do|are)|how (?:do|is|are|about|much|"
-    r"many|often|long)|do you|does your|did you|are you|are there|is there|is that|is this|is it|"
+    r"(?:what (?:do|is|are|was|would|kind|about)|whats|who (?:is|do|are)|"
+    r"how (?:do|is|are|about|much|many|often|long)|do you|does your|did you|are you|"
+    r"are there|is there|is that|is this|is it|"
     r"can you|can i|could you|could i|would you|have you|may i|will you|tell me|let me|"
     r"this is|my name|im calling|i am calling|i understand|i wanted|we can|you can|youd|"
     r"the plan|this plan|your doctor|there is|theres|it (?:has|also|comes|covers)) )"
 )
 _STOP = frozenset(
-    "a an the to of and or is are am be it its that this i im you your my me we our do does did in "
-    "on for with so at as if".split()
+    str.split(
+        "a an the to of and or is are am be it its that this i im you your my me we our do does "
+        "did in on for with so at as if"
+    )
 )
 
 
@@ -97,8 +104,7 @@ class Hearing:
     def as_json(self) -> dict[str, Any]:
         return {
             "acts": [
-                [a.intent, round(a.score, 3), a.by, a.unit, a.question, a.amount]
-                for a in self.acts
+                [a.intent, round(a.score, 3), a.by, a.unit, a.question, a.amount] for a in self.acts
             ],
             "words": self.words,
             "question": self.question,
@@ -216,10 +222,13 @@ def _judge(
     by = "words" if vector is None or index.vectors is None else "likeness"
     ranked = _ranked(index, unit, vector, expected)
     bar = ACCEPT_WORDS if by == "words" else ACCEPT
-    if certain:
+    if unit.part and len(unit.words.split()) <= SHORT_PART:
+        bar = SECOND
+    elif certain:
         bar = SECOND if len(unit.words.split()) < LONG_UNIT else (SECOND + bar) / 2
     for near in ranked[:2]:
-        if near.score >= bar and not matches(intents[near.intent].unless, unit.words):
+        harsh = HARSH if intents[near.intent].trust <= HARSH_TRUST else 0.0
+        if near.score >= max(bar, harsh) and not matches(intents[near.intent].unless, unit.words):
             name = _in_the_negative(intents[near.intent], unit, near.example)
             certain += [(name, near.score, by)] if name else []
             bar = SECOND + 0.1
@@ -236,9 +245,9 @@ def _by_rule(intents: Mapping[str, Intent], unit: Unit) -> list[str]:
     for intent in intents.values():
         if intent.question and not asks:
             continue
-        words = found(intent.patterns, unit.words)
-        if words is not None and not matches(intent.unless, unit.words):
-            name = _in_the_negative(intent, unit, words)
+        covered = found(intent.patterns, unit.words)
+        if covered and not matches(intent.unless, unit.words):
+            name = _in_the_negative(intent, unit, " ".join(covered))
             names += [name] if name else []
     return names
 
@@ -286,8 +295,10 @@ def _settled(pieces: Sequence[Unit], acts: Sequence[Act]) -> tuple[Act, ...]:
     understood = {a.unit for a in acts}
     best: dict[str, Act] = {}
     for act in acts:
-        if act.by != "rule" and pieces[act.unit].whole and _part_understood(
-            pieces, act.unit, understood
+        if (
+            act.by != "rule"
+            and pieces[act.unit].whole
+            and _part_understood(pieces, act.unit, understood)
         ):
             continue
         known = best.get(act.intent)

@@ -164,7 +164,7 @@ class Pack:
         """Every pool, so that all that can ever be said can be listed."""
         for things in (self.intents, self.facts, self.concerns):
             for thing in things.values():
-                for name in thing.__slots__:  # type: ignore[attr-defined]
+                for name in thing.__slots__:
                     value = getattr(thing, name)
                     if isinstance(value, Pool):
                         yield value
@@ -172,11 +172,11 @@ class Pack:
 
 
 # What every pack must be able to say, whatever it sells.
-LINES = (
+LINES = str.split(
     "openings silence_first silence_second clarify unknown_question acknowledge steer next "
     "goodbye goodbye_agreed hold repeat_lead interrupted let_me_finish overwhelmed no_concerns "
     "trial_good trial_unsure hesitate agree agreed_already"
-).split()
+)
 
 
 def pack_merge(base: Mapping[str, Any], pack: Mapping[str, Any]) -> dict[str, Any]:
@@ -320,7 +320,9 @@ class _Node:
         allowed = {*required.split(), *optional.split()}
         for key in self.value:
             if key not in allowed:
-                raise self.fail(f"{key!r} is not known here; known are {', '.join(sorted(allowed))}")
+                raise self.fail(
+                    f"{key!r} is not known here; known are {', '.join(sorted(allowed))}"
+                )
 
     def child(self, key: str, default: Any = None) -> "_Node":
         return _Node(self.value.get(key, default), f"{self.path}.{key}")
@@ -517,7 +519,8 @@ def _objection(name: str, node: _Node) -> Concern:
 def _concern(name: str, node: _Node, kind: str) -> Concern:
     node.keys(
         required="raises again resolved unmoved takes resolved_by",
-        optional="eased_by preempted_by worse worsened_by blocks yes_settles at_close trust when notes",
+        optional="eased_by preempted_by worse worsened_by blocks yes_settles "
+        "at_close trust when notes",
     )
     takes = node.child("takes").by_difficulty(lambda n: int(n.number(0, 5)))
     return Concern(

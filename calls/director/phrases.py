@@ -29,15 +29,19 @@ _GROUP = re.compile(r"\([a-z0-9*]+(?: [a-z0-9*]+)*(?:\|[a-z0-9*]+(?: [a-z0-9*]+)
 _SENTENCE_END = re.compile(r"(?<=[.?!])[\"']?\s+")
 
 NUMBER_WORDS = frozenset(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety "
-    "hundred thousand million first second third half quarter dozen".split()
+    str.split(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+        "fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy "
+        "eighty ninety hundred thousand million first second third half quarter dozen"
+    )
 )
 # "one" and "second" are mostly not amounts: "that one", "one moment", "a second".
 _AMOUNT_WORDS = NUMBER_WORDS - {"one", "first", "second", "third", "half", "quarter"}
 _NEGATIONS = frozenset(
-    "not no never none nothing without dont doesnt didnt wont wouldnt cant cannot isnt arent "
-    "wasnt shouldnt aint neither nor".split()
+    str.split(
+        "not no never none nothing without dont doesnt didnt wont wouldnt cant cannot isnt arent "
+        "wasnt shouldnt aint neither nor"
+    )
 )
 
 
@@ -62,31 +66,28 @@ def pattern_compile(pattern: str) -> re.Pattern[str]:
     start = "^ " if tokens[0] == "^" else " "
     end = "$" if tokens[-1] == "$" else ""
     middle = tokens[tokens[0] == "^" : len(tokens) - (tokens[-1] == "$")]
-    return re.compile(start + "".join(_token_expression(t, pattern) for t in middle) + end)
+    return re.compile(start + "".join(_expression(t, pattern) for t in middle) + end)
 
 
-def _token_expression(token: str, pattern: str) -> str:
-    if token == "...":
+def _expression(piece: str, pattern: str) -> str:
+    if piece == "...":
         return rf"(?:\S+ ){{0,{GAP_WORDS}}}"
-    optional, token = token.startswith("?"), token.removeprefix("?")
-    if not (_TOKEN.fullmatch(token) or _GROUP.fullmatch(token)):
-        raise PatternError(f"cannot read {token!r} in {pattern!r}")
-    words = token.strip("()").replace("*", r"\w*")
+    optional, piece = piece.startswith("?"), piece.removeprefix("?")
+    if not (_TOKEN.fullmatch(piece) or _GROUP.fullmatch(piece)):
+        raise PatternError(f"cannot read {piece!r} in {pattern!r}")
+    words = piece.strip("()").replace("*", r"\w*")
     return f"(?:(?:{words}) )?" if optional else f"(?:{words}) "
 
 
-def found(patterns: tuple[re.Pattern[str], ...], words: str) -> str | None:
-    """The words that the first fitting pattern covers, in words that came from `plain`."""
+def found(patterns: tuple[re.Pattern[str], ...], words: str) -> list[str]:
+    """What each fitting pattern covers, in words that came from `plain`."""
     padded = f" {words} "
-    for pattern in patterns:
-        match = pattern.search(padded)
-        if match is not None:
-            return match.group()
-    return None
+    return [match.group() for p in patterns if (match := p.search(padded)) is not None]
 
 
 def matches(patterns: tuple[re.Pattern[str], ...], words: str) -> bool:
-    return found(patterns, words) is not None
+    padded = f" {words} "
+    return any(p.search(padded) for p in patterns)
 
 
 def has_amount(words: str) -> bool:

@@ -7,7 +7,6 @@ patterns and words alone.
 import asyncio
 import hashlib
 import logging
-import os
 import zipfile
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -64,6 +63,11 @@ class DirectorBrain:
     @property
     def state(self) -> State:
         return self._state
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether likeness is judged by sentence vectors too."""
+        return self._embedder is not None
 
     async def opening(self) -> AsyncIterator[Line]:
         self._state, reply = decide_opening(self.pack, self._state)
@@ -235,6 +239,6 @@ def _write(path: Path, probe: Vectors, vectors: Vectors) -> None:
     try:
         with draft.open("xb") as file:
             np.savez(file, probe=probe, vectors=vectors)
-        os.replace(draft, path)
+        draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

@@ -52,19 +52,24 @@ def catalogue_load(folder: Path = SHIPPED) -> list[Drill]:
     return [drill for drill in added if drill is not None]
 
 
+def pack_read(path: Path) -> dict[str, Any]:
+    """The pack of one file on top of what it extends, checked."""
+    raw = _read(path)
+    base = raw.pop("extends", None)
+    if base is not None:
+        raw = pack_merge(_read(_shared(path.parent, path, base)), raw)
+    if raw.get("key") != path.stem:
+        raise DrillFileRefused(f"{path.name}: the key must be the file's name")
+    try:
+        pack_load(raw)
+    except PackError as error:
+        raise DrillFileRefused(f"{path.name}: {error}") from error
+    return raw
+
+
 def _packs(folder: Path) -> Iterator[dict[str, Any]]:
     for path in sorted(folder.glob("*.yaml")):
-        raw = _read(path)
-        base = raw.pop("extends", None)
-        if base is not None:
-            raw = pack_merge(_read(_shared(folder, path, base)), raw)
-        if raw.get("key") != path.stem:
-            raise DrillFileRefused(f"{path.name}: the key must be the file's name")
-        try:
-            pack_load(raw)
-        except PackError as error:
-            raise DrillFileRefused(f"{path.name}: {error}") from error
-        yield raw
+        yield pack_read(path)
 
 
 def _shared(folder: Path, path: Path, name: object) -> Path:
