@@ -71,7 +71,7 @@ class Postgres:
             prepare=self.prepare,
             ready=self.answers,
             stop_signal=signal.SIGINT,  # fast: SIGTERM would wait for clients
-            stop_within=10.0,
+            stop_within=2.5,  # then killed, which costs a recovery at the next start
             death_signal=signal.SIGINT,
             account=account,
             quiet=True,

@@ -31,10 +31,9 @@ class Plan:
     speech: Program | None  # needs `models`
     services: tuple[Program, ...]  # need `install`; the live worker waits for speech itself
     readiness: Callable[[], str]  # what is still missing, empty when ready
-    # Who takes new work goes first, the engines last. All limits together stay below 5 s.
+    # What takes work, then what it needs. The slowest of each wave together stay below 5 s; names
+    # in no wave go first.
     stop_order: tuple[set[str], ...] = (
-        {"web", "beat", "example", "install", "models"},
-        {"jobs-quick", "jobs-slow", "live"},
         {"speech"},
         {"postgres", "valkey"},
     )
