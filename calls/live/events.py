@@ -8,13 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from calls.ports import Pcm
+from calls.sound.opus import FRAME_SAMPLES, WIRE_RATE
 
-Pcm = NDArray[np.int16]
+__all__ = ["FRAME_SAMPLES", "WIRE_RATE", "Pcm"]
 
-WIRE_RATE = 48_000  # Hz, Opus over WebRTC
-FRAME_SAMPLES = 960
 FRAME_SECONDS = 0.02
 
 

@@ -9,8 +9,9 @@ clock (well under 1 ms in 5 s) never adds up, and `codec.decode_parts` puts the 
 import secrets
 from collections.abc import Callable
 
-from calls.live import codec, ogg
+from calls.live import codec
 from calls.live.events import FRAME_SAMPLES, WIRE_RATE, Part
+from calls.sound import ogg
 
 MAX_PART_SECONDS = 60.0
 _TOLERANCE = FRAME_SAMPLES  # samples a packet may be off its place before time is mended

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calls.live import codec, ogg
+from calls.live import codec
+from calls.sound import ogg
 from calls.tests.media import best_match, frames, speechlike
 
 
