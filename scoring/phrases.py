@@ -6,6 +6,7 @@ intents, with `#` added:
 
     call is|will ... recorded     `...` stands for up to four words, `|` for either word
     prescri* ?drug plan           `*` any ending, `?` a word that may be missing
+    medicare|social_security      `_` joins words that are one choice
     ^ hello                       `^` the start of a sentence, `$` its end
     # dollars a month             `#` a number, in digits or words
 
@@ -196,7 +197,7 @@ def _part_expression(part: str, source: str) -> str:
     if part == "...":
         return rf"(?:[^ ]+ ){{0,{GAP_WORDS}}}"
     bare = part.lower().replace("'", "’")
-    if not _TOKEN.fullmatch(bare.replace("’", "")):
+    if not _TOKEN.fullmatch(bare.replace("’", "").replace("_", "")):
         raise PatternError(f"cannot read {part!r} in {source!r}")
     choices = "|".join(_word_expression(word) for word in bare.lstrip("?").split("|"))
     return f"(?:(?:{choices}) )?" if bare.startswith("?") else f"(?:{choices}) "
@@ -207,11 +208,12 @@ def _word_expression(word: str) -> str:
         return rf"(?:\d[\d.]*|{'|'.join(sorted(NUMBER_WORDS))})"
     if word.endswith("*"):
         return rf"{re.escape(word[:-1])}[^ ]*"
-    return " ".join(re.escape(plain) for plain in _expand(word.replace("’", "'")))
+    words = word.replace("’", "'").split("_")
+    return " ".join(re.escape(plain) for word in words for plain in _expand(word))
 
 
 def _says_not(parts: Sequence[str]) -> bool:
-    words = (w for part in parts for w in part.lower().lstrip("?").split("|"))
+    words = (w for part in parts for w in re.split(r"[|_]", part.lower().lstrip("?")))
     return any(plain in NEGATIONS for word in words for plain in _expand(word))
 
 

@@ -4,6 +4,8 @@
 commas, numbers as digits or words, no fillers. Times follow from the number of words.
 """
 
+# ruff: noqa: E501 - one turn is one line
+
 import re
 from collections.abc import Mapping
 

@@ -1,0 +1,89 @@
+"""What is read of scoring's rows."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from scoring import models
+from tenants.isolation import CATALOGUE
+
+
+def rubric_latest(*, tenant_id: uuid.UUID, key: str) -> models.Rubric | None:
+    """The newest version of the tenant's own rubric of that key, else of the catalogue's."""
+    rows = models.Rubric.objects.with_catalogue().filter(key=key).order_by("-version")
+    own = rows.filter(tenant_id=tenant_id).first()
+    return own or rows.filter(tenant_id=CATALOGUE).first()
+
+
+def scorecard_of(*, tenant_id: uuid.UUID, call_id: uuid.UUID) -> models.Scorecard | None:
+    """The newest scorecard of the tenant's call."""
+    return (
+        models.Scorecard.objects.for_tenant(tenant_id)
+        .filter(call_id=call_id)
+        .order_by("-version")
+        .first()
+    )
+
+
+def score_for_api(*, tenant_id: uuid.UUID, call_id: uuid.UUID) -> dict[str, Any] | None:
+    """The `score` object of GET /calls/{callId}; None where the call has no scorecard."""
+    card = scorecard_of(tenant_id=tenant_id, call_id=call_id)
+    if card is None:
+        return None
+    rubric = models.Rubric.objects.with_catalogue().get(pk=card.rubric_id)
+    verdicts = models.Verdict.objects.for_tenant(tenant_id).filter(scorecard=card)
+    return {
+        "overallScore": card.overall,
+        "summary": card.summary,
+        "feedback": card.feedback,
+        "sections": card.sections,
+        "hardFails": card.hard_fails,
+        "criteria": [_criterion(verdict) for verdict in verdicts],
+        "metrics": metrics_json(card.metrics),
+        "coverage": card.coverage,
+        "versions": {
+            "scorecard": card.version,
+            "rubric": {"key": rubric.key, "version": rubric.version, "digest": rubric.digest},
+            "judge": {
+                "name": card.judge_name,
+                "version": card.judge_version,
+                "model": card.judge_model,
+            },
+        },
+    }
+
+
+def metrics_json(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The metrics under their public names, units in the names. docs/scoring.md defines each."""
+    return {public: metrics.get(name) for public, name in _METRICS.items()}
+
+
+_METRICS = {
+    "talkRatio": "talk_ratio",
+    "longestMonologueSec": "longest_monologue",
+    "paceWordsPerMinute": "pace",
+    "questions": "questions",
+    "interruptions": "interruptions",
+    "patienceSec": "patience",
+    "silenceSec": "silence",
+    "repSpeechSec": "rep_seconds",
+    "personaSpeechSec": "persona_seconds",
+    "repTurns": "rep_turns",
+    "personaTurns": "persona_turns",
+}
+
+
+def _criterion(verdict: models.Verdict) -> dict[str, Any]:
+    return {
+        "key": verdict.check_key,
+        "section": verdict.section,
+        "title": verdict.title,
+        "question": verdict.question,
+        "answer": verdict.answer,
+        "points": float(verdict.points),
+        "maxPoints": verdict.max_points,
+        "verified": verdict.verified,
+        "evidence": verdict.evidence,
+        "reason": verdict.reason,
+        "advice": verdict.advice,
+    }
