@@ -1,0 +1,150 @@
+"""What integrators are told: endpoints, events, deliveries, attempts."""
+
+import uuid
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+
+from tenants.models import TenantRow, public_suffix
+from work.models import DueRow
+
+
+def endpoint_public_id() -> str:
+    return "ep_" + public_suffix()
+
+
+def event_public_id() -> str:
+    return f"wh_{uuid.uuid4()}"
+
+
+class Endpoint(TenantRow):
+    """A URL of the integrator that wants to hear of events.
+
+    Secrets are sealed with `tenants.sealing`: we must read them again to sign. While
+    `previous_until` lies ahead, deliveries are signed with the previous secret as well.
+    """
+
+    class DisabledReason(models.TextChoices):
+        GONE = "gone"  # the receiver answered 410
+        MANUAL = "manual"
+
+    public_id = models.CharField(
+        max_length=40, unique=True, default=endpoint_public_id, editable=False
+    )
+    url = models.CharField(max_length=2048)
+    description = models.CharField(max_length=200, blank=True)
+    event_types = ArrayField(
+        models.CharField(max_length=60), default=list, blank=True
+    )  # empty: all
+    enabled = models.BooleanField(default=True)
+    disabled_at = models.DateTimeField(null=True, blank=True)
+    disabled_reason = models.CharField(max_length=12, choices=DisabledReason, blank=True)
+    sealed_secret = models.TextField()
+    sealed_previous_secret = models.TextField(blank=True)
+    previous_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(enabled=True) | Q(disabled_at__isnull=False),
+                name="endpoint_disabled_has_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(sealed_previous_secret="") | Q(previous_until__isnull=False),
+                name="endpoint_previous_has_end",
+            ),
+        ]
+
+
+class Event(TenantRow):
+    """Something that happened once. Its body never changes: each attempt sends these bytes.
+
+    `subject_id` is the row it is about, a call's id for `call.scored`; nothing above webhooks is
+    known here, so it is not a foreign key.
+    """
+
+    public_id = models.CharField(
+        max_length=40, unique=True, default=event_public_id, editable=False
+    )
+    type = models.CharField(max_length=60)
+    subject_id = models.UUIDField()
+    body = models.BinaryField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "type", "subject_id"], name="event_once_per_subject"
+            )
+        ]
+
+
+class Delivery(TenantRow, DueRow):
+    """One event on its way to one endpoint. Due while it is pending."""
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        DELIVERED = "delivered"
+        FAILED = "failed"  # all attempts, or the receiver said 410
+        ABANDONED = "abandoned"  # its endpoint was disabled before it arrived
+
+    endpoint = models.ForeignKey(
+        Endpoint, on_delete=models.CASCADE, related_name="deliveries", db_constraint=False
+    )
+    event = models.ForeignKey(
+        Event, on_delete=models.CASCADE, related_name="deliveries", db_constraint=False
+    )
+    state = models.CharField(max_length=10, choices=State, default=State.PENDING)
+    attempt_count = models.PositiveSmallIntegerField(default=0)
+    last_status = models.PositiveSmallIntegerField(null=True, blank=True)  # HTTP, of the last one
+    last_failure = models.CharField(max_length=40, blank=True)  # code of the last one
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["due_at"], name="delivery_due", condition=Q(state="pending")),
+            models.Index(
+                fields=["endpoint"],
+                name="delivery_leased",
+                condition=Q(state="pending", lease_token__isnull=False),
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "event", "endpoint"], name="delivery_once_per_endpoint"
+            ),
+            models.CheckConstraint(
+                condition=Q(state="pending", ended_at__isnull=True, due_at__isnull=False)
+                | (~Q(state="pending") & Q(ended_at__isnull=False, due_at__isnull=True)),
+                name="delivery_pending_or_ended",
+            ),
+        ]
+
+
+class Attempt(TenantRow):
+    """One try of a delivery: what was sent, what came back, how long each part took."""
+
+    delivery = models.ForeignKey(
+        Delivery, on_delete=models.CASCADE, related_name="attempts", db_constraint=False
+    )
+    number = models.PositiveSmallIntegerField()  # 1, 2, ...
+    started_at = models.DateTimeField()
+    lookup_ms = models.PositiveIntegerField(null=True, blank=True)  # the name; None: not reached
+    connect_ms = models.PositiveIntegerField(null=True, blank=True)  # TCP and TLS
+    answer_ms = models.PositiveIntegerField(null=True, blank=True)  # connected to answer's head
+    total_ms = models.PositiveIntegerField()
+    status = models.PositiveSmallIntegerField(null=True, blank=True)  # HTTP
+    error = models.CharField(max_length=40, blank=True)  # a code; empty: delivered
+    response_body = models.CharField(max_length=1024, blank=True)  # its first bytes
+    request_headers = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "delivery", "number"], name="attempt_number_once"
+            )
+        ]

@@ -1,0 +1,277 @@
+"""What may be done to endpoints, events and deliveries. Synchronous, no network."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from tenants.api import timestamp
+from tenants.errors import InvalidRequest
+from tenants.isolation import tenant_scope
+from tenants.models import Tenant
+from tenants.services import SYSTEM, audit
+from webhooks import signing
+from webhooks.addresses import Refused, url_check
+from webhooks.bodies import event_body
+from webhooks.errors import EndpointNotFound, EndpointUrlRefused, SecretRotating, TooManyEndpoints
+from webhooks.models import Attempt, Delivery, Endpoint, Event, event_public_id
+from webhooks.outcomes import Outcome
+from webhooks.retry import Verdict, verdict, wait_after
+from webhooks.sealed_secrets import seal_secret
+from work.bell import ring
+from work.claims import Claim
+
+CALL_SCORED = "call.scored"
+EVENT_TYPES = (CALL_SCORED,)
+ENDPOINTS_MAX = 16  # per tenant
+GRACE = timedelta(hours=24)  # how long the previous secret signs too
+GRACE_LONGEST = timedelta(days=7)
+
+
+def event_publish(
+    *, tenant_id: uuid.UUID, type: str, subject_id: uuid.UUID, body: Mapping[str, object]
+) -> Event:
+    """Tell the tenant's endpoints of something, in the caller's transaction. No network.
+
+    An event happens once: publishing it again for the same subject gives the first one back and
+    sends nothing. `body` holds the contract's facts; `occurredAt` and `requestId` are made when
+    they are missing, the type and the webhook id are always ours.
+    """
+    if type not in EVENT_TYPES:
+        raise ValueError(f"There is no event {type!r}.")
+    public_id = event_public_id()
+    made = {"occurredAt": timestamp(timezone.now()), "requestId": f"req_{uuid.uuid4()}"}
+    whole = event_body(type, made | dict(body), event_id=public_id)
+    with tenant_scope(tenant_id):
+        mine = Event(
+            tenant_id=tenant_id, public_id=public_id, type=type, subject_id=subject_id, body=whole
+        )
+        # Waits for a rival transaction that publishes the same, and is then silently second.
+        Event.objects.bulk_create([mine], ignore_conflicts=True)
+        event = Event.objects.for_tenant(tenant_id).get(type=type, subject_id=subject_id)
+        if event.pk == mine.pk:
+            _deliveries_create(event)
+    return event
+
+
+def _deliveries_create(event: Event) -> None:
+    wanting = Endpoint.objects.for_tenant(event.tenant_id).filter(
+        Q(event_types=[]) | Q(event_types__contains=[event.type]), enabled=True
+    )
+    deliveries = [
+        Delivery(tenant_id=event.tenant_id, event=event, endpoint=endpoint, due_at=Now())
+        for endpoint in wanting[:ENDPOINTS_MAX]
+    ]
+    if deliveries:
+        Delivery.objects.bulk_create(deliveries)
+        ring("deliver")
+
+
+# --- endpoints -----------------------------------------------------------------------------------
+
+
+def endpoint_create(
+    *,
+    tenant: Tenant,
+    url: str,
+    description: str = "",
+    event_types: Iterable[str] = (),
+    secret: str | None = None,
+    actor: str = SYSTEM,
+) -> tuple[Endpoint, str]:
+    """A new endpoint and its secret, which is never shown again. Made here unless given."""
+    secret = secret or signing.secret_make()
+    _check_secret(secret)
+    with tenant_scope(tenant.pk):
+        Tenant.objects.select_for_update().get(pk=tenant.pk)  # two creations wait for each other
+        if Endpoint.objects.for_tenant(tenant).count() >= ENDPOINTS_MAX:
+            raise TooManyEndpoints
+        endpoint = Endpoint.objects.create(
+            tenant=tenant,
+            url=_checked_url(url),
+            description=description[:200],
+            event_types=_checked_types(event_types),
+            sealed_secret=seal_secret(secret),
+        )
+        _audit(endpoint, actor, "endpoint.create")
+    return endpoint, secret
+
+
+def endpoint_move(
+    *, tenant: Tenant, endpoint_id: uuid.UUID, url: str, actor: str = SYSTEM
+) -> Endpoint:
+    """Send to another URL from now on, what is pending included. To the same one: nothing."""
+    with tenant_scope(tenant.pk):
+        endpoint = _locked(tenant, endpoint_id)
+        checked = _checked_url(url)
+        if endpoint.url != checked:
+            endpoint.url = checked
+            endpoint.save(update_fields=["url"])
+            _audit(endpoint, actor, "endpoint.move")
+    return endpoint
+
+
+def endpoint_secret_rotate(
+    *,
+    tenant: Tenant,
+    endpoint_id: uuid.UUID,
+    grace: timedelta = GRACE,
+    secret: str | None = None,
+    actor: str = SYSTEM,
+) -> str:
+    """A new secret, shown once. Until the grace is over deliveries carry both signatures.
+
+    Without a grace the old secret ends at once, also one that is still being replaced; else a
+    second rotation has to wait, because an endpoint has two secrets at most.
+    """
+    if not timedelta(0) <= grace <= GRACE_LONGEST:
+        raise InvalidRequest("The grace must be 0 to 7 days.")
+    secret = secret or signing.secret_make()
+    _check_secret(secret)
+    with tenant_scope(tenant.pk):
+        endpoint = _locked(tenant, endpoint_id)
+        rotating = endpoint.previous_until is not None and endpoint.previous_until > timezone.now()
+        if grace and rotating:
+            raise SecretRotating
+        endpoint.sealed_previous_secret = endpoint.sealed_secret if grace else ""
+        endpoint.previous_until = timezone.now() + grace if grace else None
+        endpoint.sealed_secret = seal_secret(secret)
+        endpoint.save(update_fields=["sealed_secret", "sealed_previous_secret", "previous_until"])
+        _audit(endpoint, actor, "endpoint.rotate")
+    return secret
+
+
+def endpoint_enable(*, tenant: Tenant, endpoint_id: uuid.UUID, actor: str = SYSTEM) -> Endpoint:
+    """Send there again. What was abandoned meanwhile stays abandoned. Twice is harmless."""
+    with tenant_scope(tenant.pk):
+        endpoint = _locked(tenant, endpoint_id)
+        if not endpoint.enabled:
+            endpoint.enabled, endpoint.disabled_at, endpoint.disabled_reason = True, None, ""
+            endpoint.save(update_fields=["enabled", "disabled_at", "disabled_reason"])
+            _audit(endpoint, actor, "endpoint.enable")
+    return endpoint
+
+
+def endpoint_disable(
+    *,
+    tenant_id: uuid.UUID,
+    endpoint_id: uuid.UUID,
+    reason: Endpoint.DisabledReason = Endpoint.DisabledReason.MANUAL,
+    actor: str = SYSTEM,
+) -> None:
+    """Send nothing there any more; what is pending is abandoned when its turn comes."""
+    with tenant_scope(tenant_id):
+        enabled = Endpoint.objects.for_tenant(tenant_id).filter(pk=endpoint_id, enabled=True)
+        if enabled.update(enabled=False, disabled_at=Now(), disabled_reason=reason):
+            audit(
+                tenant_id=tenant_id,
+                actor=actor,
+                action="endpoint.disable",
+                target=f"endpoint:{endpoint_id}",
+                details={"reason": reason},
+            )
+
+
+def _locked(tenant: Tenant, endpoint_id: uuid.UUID) -> Endpoint:
+    found = Endpoint.objects.for_tenant(tenant).filter(pk=endpoint_id)
+    endpoint = found.select_for_update().first()
+    if endpoint is None:
+        raise EndpointNotFound
+    return endpoint
+
+
+def _checked_url(url: str) -> str:
+    try:
+        return url_check(url, development=settings.EMBEDDED).url
+    except Refused as refused:
+        raise EndpointUrlRefused(refused.reason, details={"field": "url"}) from refused
+
+
+def _checked_types(event_types: Iterable[str]) -> list[str]:
+    wanted = sorted(set(event_types))
+    if not set(wanted) <= set(EVENT_TYPES):
+        raise InvalidRequest("There is no such event.", details={"field": "eventTypes"})
+    return wanted
+
+
+def _check_secret(secret: str) -> None:
+    try:
+        signing.secret_bytes(secret)
+    except signing.SecretMalformed:
+        problem = "The secret must be whsec_ and the base64 of 24 to 64 bytes."
+        raise InvalidRequest(problem, details={"field": "secret"}) from None
+
+
+def _audit(endpoint: Endpoint, actor: str, action: str) -> None:
+    target = f"endpoint:{endpoint.pk}"
+    audit(tenant_id=endpoint.tenant_id, actor=actor, action=action, target=target)
+
+
+# --- deliveries ----------------------------------------------------------------------------------
+
+
+def attempt_record(*, claim: Claim[Delivery], outcome: Outcome, chance: float) -> Delivery:
+    """Write an attempt down, and what becomes of its delivery. Raises LeaseLost, writing nothing.
+
+    `chance` in [0, 1) spreads the next try.
+    """
+    with claim.finish() as delivery:
+        number = delivery.attempt_count + 1
+        Attempt.objects.create(
+            tenant_id=claim.tenant_id,
+            delivery=delivery,
+            number=number,
+            started_at=outcome.started_at,
+            lookup_ms=outcome.lookup_ms,
+            connect_ms=outcome.connect_ms,
+            answer_ms=outcome.answer_ms,
+            total_ms=outcome.total_ms,
+            status=outcome.status,
+            error=outcome.error,
+            response_body=outcome.response_body,
+            request_headers=outcome.request_headers,
+        )
+        delivery.attempt_count = number
+        delivery.last_status, delivery.last_failure = outcome.status, outcome.error
+        _judge(delivery, outcome, chance)
+        delivery.save(
+            update_fields=[
+                *("attempt_count", "last_status", "last_failure"),
+                *("state", "due_at", "ended_at"),
+            ]
+        )
+    return delivery
+
+
+def delivery_abandon(*, claim: Claim[Delivery]) -> None:
+    """Its endpoint was disabled: send nothing."""
+    with claim.finish() as delivery:
+        _end(delivery, Delivery.State.ABANDONED)
+        delivery.save(update_fields=["state", "due_at", "ended_at"])
+
+
+def _judge(delivery: Delivery, outcome: Outcome, chance: float) -> None:
+    number = delivery.attempt_count
+    match verdict(attempt=number, status=outcome.status):
+        case Verdict.DELIVERED:
+            _end(delivery, Delivery.State.DELIVERED)
+        case Verdict.RETRY:
+            wait = wait_after(number, chance=chance, retry_after=outcome.retry_after)
+            delivery.due_at = Now() + timedelta(seconds=wait)
+        case Verdict.EXHAUSTED:
+            _end(delivery, Delivery.State.FAILED)
+        case Verdict.GONE:
+            _end(delivery, Delivery.State.FAILED)
+            endpoint_disable(
+                tenant_id=delivery.tenant_id,
+                endpoint_id=delivery.endpoint_id,
+                reason=Endpoint.DisabledReason.GONE,
+            )
+
+
+def _end(delivery: Delivery, state: Delivery.State) -> None:
+    delivery.state, delivery.due_at, delivery.ended_at = state, None, Now()
