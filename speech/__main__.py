@@ -21,6 +21,7 @@ from speech.server import SpeechServer
 NICENESS = 5  # below the live call, which shares these cores
 SHUTDOWN_SECONDS = 5
 _PR_SET_PDEATHSIG = 1
+_M_ARENA_MAX = -8
 _SOCKET_PATH_BYTES = 107  # the kernel's limit
 
 log = logging.getLogger("speech")
@@ -46,6 +47,7 @@ def main() -> int:
     handler.setFormatter(_Facts("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("faster_whisper").setLevel(logging.WARNING)
+    _bound_arenas()
     if arguments.die_with_parent:
         _die_with_parent()
     os.nice(NICENESS)
@@ -64,6 +66,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--models", type=Path, required=True, help="folder made by speech.assemble")
     parser.add_argument("--die-with-parent", action="store_true", help="stop when the parent dies")
     return parser.parse_args()
+
+
+def _bound_arenas() -> None:
+    """Two malloc arenas for all threads: what a window of audio took is used again, not kept by
+    each thread for itself."""
+    ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 def _die_with_parent() -> None:

@@ -8,17 +8,19 @@ import re
 from dataclasses import dataclass
 
 FIRST_CHARACTERS = 30  # a first piece up to this long is not joined with the next
-NEXT_CHARACTERS = (80, 140)  # how far pieces are joined: the second, all later ones
-LONGEST_CHARACTERS = 220  # a piece longer than this is cut between words: memory grows with it
+NEXT_CHARACTERS = (70, 120)  # how far pieces are joined: the second, all later ones
+LONGEST_CHARACTERS = 160  # a piece longer than this is cut between words: memory grows with it
 
 # The silence heard after a piece, in seconds, by the mark it ends with.
 PAUSES = {",": 0.13, ";": 0.18, ":": 0.18, "—": 0.16, "–": 0.16, ".": 0.25, "!": 0.25, "?": 0.25}
 _PAUSES_ELSE = 0.06
 FINAL_PAUSE = 0.10
 
-_TITLES = "Mr Mrs Ms Dr Prof St Mt Jr Sr Rep Gen Gov Sen Capt Lt Col Sgt Rev Hon Inc Ltd Co vs No"
+_TITLES = ("Mr", "Mrs", "Ms", "Dr", "Prof", "St", "Rep", "Gen", "Gov", "Sen", "Capt", "Lt", "Rev")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "Jun", "Jul", "Aug", "Sep", "Sept", "Oct", "Nov", "Dec")
+_SHORT_FORMS = frozenset((*_TITLES, *_MONTHS, "Mt", "Ft", "Sgt", "Col", "Hon", "vs", "approx"))
 _BOUNDARY = re.compile(r"(?:[.?!…]+|[,;:]|\s[—–-])[\"”’')\]]*(?=\s)")
-_SENTENCE_ENDS = ".?!…"
+_SENTENCE_ENDS = (".", "?", "!", "…")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +46,22 @@ def _cut(text: str) -> list[str]:
     text = " ".join(text.split())
     pieces, start = [], 0
     for match in _BOUNDARY.finditer(text):
-        if not _is_abbreviation(text[start : match.end()]):
+        if not _is_short_form(text[start : match.end()], text[match.end() :].lstrip()):
             pieces.append(text[start : match.end()].strip())
             start = match.end()
     pieces.append(text[start:].strip())
     return [piece for piece in pieces if any(character.isalnum() for character in piece)]
 
 
-def _is_abbreviation(piece: str) -> bool:
+def _is_short_form(piece: str, rest: str) -> bool:
+    """The point belongs to a word: "Dr. Smith", "J. Doe", "3 p.m. today", "No. 5"."""
     if not piece.endswith("."):
         return False
     word = piece[:-1].rsplit(" ", 1)[-1].lstrip("(\"“'‘")
-    return word in _TITLES.split() or (len(word) == 1 and word.isupper() and word != "I")
+    if word in ("No", "Nos"):
+        return rest[:1].isdigit()
+    is_initial = len(word) == 1 and word.isupper() and word != "I"
+    return word in _SHORT_FORMS or is_initial or rest[:1].islower()
 
 
 def _shortened(piece: str) -> list[str]:
@@ -80,9 +86,11 @@ def _joined(pieces: list[str]) -> list[str]:
 
 
 def _may_join(before: str, piece: str, *, number: int) -> bool:
+    ends_sentence = before.rstrip("\"”’')]")[-1:] in _SENTENCE_ENDS
     if number == 1:
-        return len(before) < 6 and len(before) + len(piece) < FIRST_CHARACTERS
-    if before.rstrip("\"”’')]")[-1] in _SENTENCE_ENDS and len(before) >= FIRST_CHARACTERS:
+        too_short = len(before) < 6 and not ends_sentence
+        return too_short and len(before) + len(piece) < FIRST_CHARACTERS
+    if ends_sentence and len(before) >= FIRST_CHARACTERS:
         return False  # a sentence of its own keeps its own melody
     return len(before) + len(piece) < NEXT_CHARACTERS[min(number, 3) - 2]
 

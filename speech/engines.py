@@ -1,5 +1,6 @@
 """All engines of this process, each with the queue before it."""
 
+import ctypes
 import gc
 import logging
 import time
@@ -64,6 +65,7 @@ def load(models: Path) -> Engines:
     minilm = _timed("minilm", lambda: MiniLm(models / "minilm"))
     gc.collect()
     gc.freeze()  # lexicons of a million objects: never walked again
+    ctypes.CDLL(None).malloc_trim(0)  # the weights as read, before they were packed
     return Engines(whisper, kokoro, hibari, minilm)
 
 

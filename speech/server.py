@@ -15,6 +15,7 @@ from speech.clauses import clauses
 from speech.engines import Engines, Queues
 from speech.errors import BadRequest, NotReady, Overloaded, Refusal, TooLarge, UnknownModel
 from speech.forms import SpeechForm, TranscriptionForm
+from speech.reading import readable
 from speech.scheduler import Job, Scheduler
 from speech.sound import HEARD_RATE, SPOKEN_RATE, pcm_from_samples, wav_from_pcm
 from speech.voices import HibariVoice, Kokoro
@@ -164,7 +165,7 @@ async def _full(job: Job, engines: Engines, form: TranscriptionForm) -> list[Seg
 
 
 async def _spoken(job: Job, engine: Kokoro | HibariVoice, form: SpeechForm) -> AsyncIterator[bytes]:
-    for clause in clauses(form.text):
+    for clause in clauses(readable(form.text)):
         say = partial(engine.say, clause, voice=form.voice, speed=form.speed)
         yield pcm_from_samples(await job.run(say))
 
