@@ -51,7 +51,9 @@ def quote_locate(transcript: Transcript, number: int | None, quote: str) -> Quot
         return None
     for index in range(len(own) - len(wanted) + 1):
         if [token.text for token in own[index : index + len(wanted)]] == wanted:
-            return quote_at(line, own[index].start, own[index + len(wanted) - 1].end)
+            stop = own[index + len(wanted) - 1].end
+            stop += len(line.text[stop:]) - len(line.text[stop:].lstrip(".?!"))
+            return quote_at(line, own[index].start, stop)
     return None
 
 

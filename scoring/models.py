@@ -61,7 +61,9 @@ class Scorecard(TenantRow):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["call", "version"], name="scorecard_once_per_version"),
+            models.UniqueConstraint(
+                fields=["tenant", "call", "version"], name="scorecard_once_per_version"
+            ),
             models.CheckConstraint(condition=Q(overall__lte=100), name="scorecard_overall_range"),
             models.CheckConstraint(
                 condition=Q(rubric_owner=F("tenant")) | Q(rubric_owner=CATALOGUE),
@@ -92,7 +94,9 @@ class Verdict(TenantRow):
     class Meta:
         ordering = ["position"]
         constraints = [
-            models.UniqueConstraint(fields=["scorecard", "check_key"], name="verdict_once"),
+            models.UniqueConstraint(
+                fields=["tenant", "scorecard", "check_key"], name="verdict_once"
+            ),
             models.CheckConstraint(
                 condition=Q(points__lte=F("max_points")), name="verdict_points_range"
             ),

@@ -61,7 +61,7 @@ _WHOLE = {
     for verb in ("do", "does", "did", "is", "are", "was", "were", "would", "could", "should")
 }
 _ABBREVIATIONS = frozenset("dr mr mrs ms st jr sr vs".split())  # noqa: SIM905
-_STOP = re.compile(r"[.?!…][\"')\]”]*(?:\s|$)")  # the point of "medicare.gov" is none
+_STOP = re.compile(r"[.?!…][\"')\]”]*\s")  # the point of "medicare.gov" is none
 _TOKEN = re.compile(r"\??(?:#|[^\W_]+\*?)(?:\|(?:#|[^\W_]+\*?))*")
 _ASKING = re.compile(
     r" (?:(?:do|does|did|are|is|was|have|has|can|could|would|will|should|may|might)"
@@ -184,10 +184,12 @@ def _sentences(text: str, words: tuple[Token, ...]) -> Iterator[Sentence]:
         if following is not None and following.start == token.start:
             continue  # two plain words of one raw word
         gap = text[token.end : following.start if following else len(text)]
-        ends = bool(_STOP.search(gap)) and token.text not in _ABBREVIATIONS
+        ends = (
+            bool(_STOP.search(gap + " " * (following is None))) and token.text not in _ABBREVIATIONS
+        )
         if following is None or ends or index - begin + 1 >= MAX_SENTENCE_WORDS:
             part = words[begin : index + 1]
-            stop = token.end + len(gap.rstrip()) if ends else token.end
+            stop = token.end + len(gap.rstrip())
             plain = f" {' '.join(word.text for word in part)} "
             yield Sentence(part, part[0].start, stop, "?" in gap, plain)
             begin = index + 1
@@ -224,7 +226,7 @@ def _denied(words: Sequence[Token], first: int, last: int) -> bool:
         if words[begin].start - words[begin - 1].end > 1:  # a comma or the like stands between
             break
         begin -= 1
-    around = words[begin : last + 2]  # two more, to see "no problem" whole
-    plain = f" {' '.join(token.text for token in around)} "
+    wider = max(0, begin - 4)  # to see "if you don't mind" and "no problem" whole
+    plain = f" {' '.join(token.text for token in words[wider : last + 2])} "
     plain = _NOT_REALLY.sub(lambda soft: re.sub(r"[^ ]+", "_", soft.group()), plain)
-    return any(word in NEGATIONS for word in plain.split()[: last - begin])
+    return any(word in NEGATIONS for word in plain.split()[begin - wider : last - wider])

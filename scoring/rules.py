@@ -291,6 +291,8 @@ _TO_THE_JUDGE = (
     "not applicable ... check|checks|criteri*|everything|rest",
     "mark|count|treat|consider|regard|accept this|that|it|everything|all ... as "
     "?a|an|fully done|complete*|passed|pass|yes|satisfied|valid|met|verified|true|success*",
+    "mark|count|treat|consider|score|rate|answer ... check|checks|criterion|criteria ... as|yes|passed",
+    "^ ?dear|hey|hello|okay|note|so|and ?mr|ms|the|ai judge|grader|evaluator|scorer|assessor|judges",
     "system prompt|message|override|instruction|note|role",
     "you are ?now|a|an|the ... judge|grader|evaluator|scorer|language|model|assistant",
     "as|being ?a|an|the ai|language|llm model|judge|grader|assistant|evaluator",

@@ -183,7 +183,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="scorecard",
             constraint=models.UniqueConstraint(
-                fields=("call", "version"), name="scorecard_once_per_version"
+                fields=("tenant", "call", "version"), name="scorecard_once_per_version"
             ),
         ),
         migrations.AddConstraint(
@@ -206,7 +206,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="verdict",
             constraint=models.UniqueConstraint(
-                fields=("scorecard", "check_key"), name="verdict_once"
+                fields=("tenant", "scorecard", "check_key"), name="verdict_once"
             ),
         ),
         migrations.AddConstraint(

@@ -219,3 +219,131 @@ CALLS = {
     "mediocre": (MEDIOCRE, MEDIOCRE_VERDICTS),
     "pushy": (PUSHY, PUSHY_VERDICTS),
 }
+
+# --- written after the rules, and never used to change one --------------------------------------
+
+BEGINNER = """
+P: Hi, this is Frank.
+R: Hey Frank, good afternoon. Priya here, I'm an independent agent with Oak Tree Insurance Group. How's your day going?
+P: Pretty good. Hot out.
+R: I bet. Frank, I do need to mention that we're on a recorded line. And I'll be honest with you, I don't have every single plan out there in your county. I work with five companies. For the full list there's always Medicare.gov or the 1-800-Medicare number.
+P: Sure, I understand.
+R: So you're about to turn 65, is that right?
+P: Next month, yes sir, ma'am.
+R: Happy early birthday. Have you gotten your red, white and blue card yet, with your part A and part B dates on it?
+P: Yep. Both start on the first.
+R: Perfect. And right now, are you covered through an employer?
+P: Through my wife's job. She's retiring too.
+R: Congratulations to her. Are you folks getting any assistance from Medicaid or the state?
+P: No.
+R: Okay. Any doctors that you'd hate to lose?
+P: Just the one, Dr. Simmons. Had him for years.
+R: Okay, Dr. Simmons. Are you on any medication?
+P: Just a statin.
+R: Which one?
+P: Rosuvastatin.
+R: Great, that's a generic. So Frank, I ran your doctor and your medicine through our system, and I've got one plan from Crestline that I like for you. Dr. Simmons participates in it, so you keep him. Your rosuvastatin would cost you nothing. The plan itself has no monthly premium, and a specialist visit runs 35 bucks.
+P: That's it?
+R: Well, you'd still pay for Part B like everybody else. And if you had a really bad year, the most that'd ever come out of your pocket is 5,500 dollars.
+P: Hm. I'm a little nervous about picking the wrong thing.
+R: I get it, there's a lot coming at you right now. What part makes you nervous?
+P: Just getting stuck in it.
+R: You won't be stuck. You've got a full year to try it and go back to regular Medicare if it isn't for you. Does that take some of the worry away?
+P: Yeah, that's good to know.
+R: So what do you say, want me to put the application in for you?
+P: Sure, let's go ahead.
+R: Alright. Your plan will kick in on the first of next month, same day as your Medicare. Look for an ID card in the mail in the next couple weeks, and I'll check in with you once it's there.
+P: Sounds good. Thanks.
+R: Thank you, Frank.
+"""
+BEGINNER_VERDICTS = {
+    "introduction": "yes",
+    "recording_notice": "yes",
+    "plan_disclaimer": "yes",
+    "permission": "no",
+    "doctors": "yes",
+    "prescriptions": "yes",
+    "current_coverage": "partial",
+    "eligibility": "yes",
+    "budget": "no",
+    "priorities": "no",
+    "ties_to_need": "yes",
+    "costs": "yes",
+    "network_and_drugs": "yes",
+    "out_of_pocket": "yes",
+    "acknowledges": "yes",
+    "clarifies": "yes",
+    "answers_concern": "yes",
+    "confirms_resolved": "yes",
+    "asks_decision": "yes",
+    "next_steps": "yes",
+    "effective_date": "yes",
+    "no_government_claim": "yes",
+    "no_overpromise": "yes",
+    "no_pressure": "yes",
+    "listening": "yes",
+}
+
+LISTENER = """
+P: Hello?
+R: Hello, Mrs. Ortiz? My name is Ben and I work for Silver Path Advisors, I'm a licensed agent. Do you have a few minutes?
+P: A few, yes.
+R: Thank you. Everything we say today is recorded, just to keep us honest. Would you mind if I asked you some questions about your Medicare, and then we can see if there is a plan worth talking about?
+P: Go ahead.
+R: What's the one thing you'd fix about your health care if you could?
+P: The copays. Every time I go to the lung doctor it's fifty dollars.
+R: Fifty every time, that adds up. How often do you go?
+P: Every month.
+R: And who's that with?
+P: Dr. Chen, at the university.
+R: Anybody else you see?
+P: Only my regular doctor, Dr. Abbott.
+R: What do you have at the moment for insurance, and are you pleased with it otherwise?
+P: It's the Evergreen HMO. It's all right.
+R: What do they charge you for it every month?
+P: Twenty two dollars.
+R: And how about your medicines, what do you take?
+P: Two inhalers and something for my thyroid.
+R: Okay. I'm looking at a plan here called Clearview Select. You said the lung doctor is costing you fifty dollars a visit. On this one it would be twenty five.
+P: Is that so.
+R: Yes ma'am. And Dr. Chen and Dr. Abbott are both on their list. There's no premium.
+P: And my inhalers?
+R: One of them is covered as a tier three, 42 dollars. The other one I honestly can't find, so we'd have to ask your doctor for a substitute.
+P: Oh, I don't want to change my inhaler.
+R: No, I wouldn't want to either. Then this may not be the one for you.
+P: Well, thank you for being honest.
+R: I'd rather you stay where you are than lose a medicine that works. How about I look again in October when the new plans come out, and ring you then?
+P: That would be nice.
+R: Good. I'll put it in my calendar for the fifteenth and give you a call.
+P: Thank you, Ben.
+R: Take care, Mrs. Ortiz.
+"""
+LISTENER_VERDICTS = {
+    "introduction": "yes",
+    "recording_notice": "yes",
+    "plan_disclaimer": "no",
+    "permission": "yes",
+    "doctors": "yes",
+    "prescriptions": "yes",
+    "current_coverage": "yes",
+    "eligibility": "no",
+    "budget": "yes",
+    "priorities": "yes",
+    "ties_to_need": "yes",
+    "costs": "yes",
+    "network_and_drugs": "yes",
+    "out_of_pocket": "no",
+    "acknowledges": "yes",
+    "clarifies": "no",
+    "answers_concern": "yes",
+    "confirms_resolved": "no",
+    "asks_decision": "no",
+    "next_steps": "yes",
+    "effective_date": "not_applicable",
+    "no_government_claim": "yes",
+    "no_overpromise": "yes",
+    "no_pressure": "yes",
+    "listening": "yes",
+}
+
+HELD_OUT = {"beginner": (BEGINNER, BEGINNER_VERDICTS), "listener": (LISTENER, LISTENER_VERDICTS)}

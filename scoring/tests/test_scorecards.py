@@ -199,7 +199,7 @@ def test_a_tenants_own_rubric_goes_before_the_catalogues(tenant, stranger):
 
 def test_a_stranger_sees_no_scorecard_verdict_or_rubric(tenant, stranger):
     with tenant_scope(tenant):
-        call, card = scored(tenant)
+        call, _ = scored(tenant)
     with tenant_scope(stranger):
         assert selectors.score_for_api(tenant_id=stranger, call_id=call.pk) is None
         assert selectors.rubric_latest(tenant_id=stranger, key="small") is None

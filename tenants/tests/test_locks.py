@@ -9,7 +9,8 @@ from tenants.models import TenantRow
 
 pytestmark = pytest.mark.django_db
 
-SHARED_TABLES = {"calls_drill"}  # the catalogue's rows may be read by all
+SHARED_TABLES = {"calls_drill", "scoring_rubric"}  # the catalogue's rows may be read by all
+SHARED_OWNERS = {"drill": "drill_owner_id", "rubric": "rubric_owner_id"}
 
 
 def rows(statement: str, *values: object) -> list[tuple]:
@@ -97,7 +98,7 @@ def test_every_reference_between_tenants_rows_names_the_tenant_too():
                 continue
             parent = field.related_model
             inside = issubclass(model, TenantRow) and issubclass(parent, TenantRow)
-            owner = "drill_owner_id" if (field.name == "drill") else "tenant_id"
+            owner = SHARED_OWNERS.get(field.name, "tenant_id")
             columns = f"{{{owner},{field.column}}}" if inside else f"{{{field.column}}}"
             if (model._meta.db_table, parent._meta.db_table, columns) not in real:
                 missing.append((model._meta.db_table, field.column))
