@@ -106,5 +106,3 @@ def _result(host: str, port: int, address: str) -> ResolveResult:
         proto=socket.IPPROTO_TCP,
         flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
     )
-
-

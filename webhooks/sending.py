@@ -72,7 +72,7 @@ class Failed(Exception):
 
 
 class Sender:
-    """An HTTP client for many attempts at once. Use as `async with Sender(Internet()) as sender`."""
+    """An HTTP client for many attempts at once: `async with Sender(Internet()) as sender`."""
 
     def __init__(self, internet: Internet, *, deadline: float = DEADLINE_SECONDS) -> None:
         self._internet = internet

@@ -33,7 +33,11 @@ GRACE_LONGEST = timedelta(days=7)
 
 
 def event_publish(
-    *, tenant_id: uuid.UUID, type: str, subject_id: uuid.UUID, body: Mapping[str, object]
+    *,
+    tenant_id: uuid.UUID,
+    type: str,  # noqa: A002 - the word of the contract
+    subject_id: uuid.UUID,
+    body: Mapping[str, object],
 ) -> Event:
     """Tell the tenant's endpoints of something, in the caller's transaction. No network.
 

@@ -211,6 +211,20 @@ def hold(held: Sequence[Claim[Any]]) -> Iterator[None]:
         renewer.stop()
 
 
+@contextmanager
+def hold_open(held: Sequence[Claim[Any]], *, limit: float) -> Iterator[None]:
+    """Like `hold`, for a list to which the block adds claims and from which it takes them again.
+
+    Renews for `limit` seconds at most; that no single claim is kept too long is up to the block.
+    """
+    renewer = Renewer(lambda: _renew(list(held)) or True, limit=limit)
+    renewer.start()
+    try:
+        yield
+    finally:
+        renewer.stop()
+
+
 def due(kind: kinds.Kind, size: int) -> list[tuple[uuid.UUID, uuid.UUID]]:
     """Up to `size` rows (tenant, id) of all tenants that are due, fairly mixed."""
     return call_function("due", kind, size)

@@ -1,0 +1,192 @@
+"""The sender's loop: claim what is due, keep many attempts in flight, write each one down.
+
+One at a time on a machine: a single event loop carries more than a machine can sign and encrypt,
+and a second would only take a worker's process from other quick work.
+"""
+
+import asyncio
+import fcntl
+import logging
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import TypeVar
+
+from django.db import DatabaseError, connection
+
+from webhooks.models import Delivery
+from webhooks.outcomes import Outcome, Parcel
+from webhooks.selectors import parcels
+from webhooks.sending import DEADLINE_SECONDS, Internet, Sender
+from webhooks.services import attempt_record, delivery_abandon
+from work import bell
+from work.claims import Claim, LeaseLost, claim_batch, hold_open
+
+logger = logging.getLogger(__name__)
+
+IN_FLIGHT = 200  # attempts of one sender at once; the caps per endpoint and tenant are in sql.py
+BATCH = 32  # claimed in one go, so that the first of them leave soon
+LOOK_SECONDS = 0.2  # what becomes due while others are in flight waits so long at most
+GATHER_SECONDS = 0.02  # attempts that end together make room for one look, not one look each
+WRITERS = 3  # threads, each with a database connection while it writes
+WRITE_AGAIN_SECONDS = 0.5
+LIMIT_SECONDS = bell.DRAIN_SECONDS + 2 * DEADLINE_SECONDS  # after which no lease is renewed
+
+Result = TypeVar("Result")
+Job = tuple[Claim[Delivery], Parcel | None]  # None: the endpoint was disabled
+
+
+class Dispatcher:
+    """Sends until nothing is due and nothing in flight, or its time is up."""
+
+    def __init__(
+        self, internet: Internet, *, deadline: float = DEADLINE_SECONDS, in_flight: int = IN_FLIGHT
+    ) -> None:
+        self._internet = internet
+        self._deadline = deadline
+        self._most = in_flight
+        self._claims: list[Claim[Delivery]] = []
+        self._attempts: set[asyncio.Task[None]] = set()
+
+    async def run(self, *, seconds: float, over: Callable[[], None] = lambda: None) -> None:
+        """Claim for so many seconds, then end what is in flight. `over` is called in between."""
+        with (
+            ThreadPoolExecutor(WRITERS, thread_name_prefix="deliver") as self._threads,
+            hold_open(self._claims, limit=LIMIT_SECONDS),
+        ):
+            async with Sender(self._internet, deadline=self._deadline) as self._sender:
+                try:
+                    await self._claim_until(time.monotonic() + seconds)
+                finally:
+                    over()
+                    while self._attempts:
+                        await asyncio.wait(self._attempts)
+
+    async def _claim_until(self, until: float) -> None:
+        while time.monotonic() < until:
+            room = min(BATCH, self._most - len(self._attempts))
+            jobs = await self._in_thread(_claim, room) if room > 0 else []
+            for job in jobs:
+                self._start(job)
+            if not self._attempts:
+                return
+            if len(jobs) < BATCH:
+                await self._pause()
+        await self._in_thread(bell.ring, "deliver")
+
+    async def _pause(self) -> None:
+        await asyncio.wait(
+            self._attempts, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        await asyncio.sleep(GATHER_SECONDS)
+
+    def _start(self, job: Job) -> None:
+        claim, _ = job
+        self._claims.append(claim)
+        attempt = asyncio.create_task(self._attempt(job))
+        self._attempts.add(attempt)
+        attempt.add_done_callback(self._attempts.discard)
+        attempt.add_done_callback(lambda _: self._claims.remove(claim))
+
+    async def _attempt(self, job: Job) -> None:
+        """One delivery to its end. The rim: no fault of one reaches another."""
+        claim, parcel = job
+        try:
+            outcome = None if parcel is None else await self._sender.send(parcel)
+            await self._in_thread(_write, claim, outcome)
+        except LeaseLost:
+            logger.info("lease_lost", extra=claim.facts)
+        except Exception as cause:  # noqa: BLE001 - it is this delivery's fault alone
+            logger.error("deliver_failed", extra=claim.facts | {"error": type(cause).__name__})
+            await self._in_thread(_fail, claim, type(cause).__name__[:60])
+
+    async def _in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, _with_database, work, *arguments)
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[Callable[[], None] | None]:
+    """Be the only sender on this machine: gives what lets the next one start, None if not alone.
+
+    The lock is the file's and goes with the process, however it ends.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+            return
+        yield lambda: fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _claim(room: int) -> list[Job]:
+    """Claim due deliveries of all tenants and read what each is to send."""
+    claimed = sorted(claim_batch(Delivery, kind="deliver", size=room), key=_tenant)
+    jobs: list[Job] = []
+    for tenant_id, group in groupby(claimed, key=_tenant):
+        mine = list(group)
+        found = parcels(tenant_id=tenant_id, delivery_ids=[claim.pk for claim in mine])
+        jobs += [(claim, found.get(claim.pk)) for claim in mine]
+    return jobs
+
+
+def _write(claim: Claim[Delivery], outcome: Outcome | None) -> None:
+    """Write the attempt down. A database that is away for a moment costs no second sending."""
+    while True:
+        try:
+            if outcome is None:
+                delivery_abandon(claim=claim)
+            else:
+                delivery = attempt_record(claim=claim, outcome=outcome, chance=_chance())
+                _log(delivery, outcome)
+            return
+        except DatabaseError:
+            if claim.lost:
+                raise LeaseLost from None
+            logger.warning("attempt_not_written", extra=claim.facts)
+            connection.close()
+            time.sleep(WRITE_AGAIN_SECONDS)
+
+
+def _fail(claim: Claim[Delivery], error: str) -> None:
+    try:
+        if not claim.ended:
+            claim.fail(error=error)
+    except (LeaseLost, DatabaseError):
+        logger.info("lease_lost", extra=claim.facts)
+
+
+def _with_database(work: Callable[..., Result], *arguments: object) -> Result:
+    try:
+        return work(*arguments)
+    finally:
+        connection.close()  # this thread's; back to the pool
+
+
+def _log(delivery: Delivery, outcome: Outcome) -> None:
+    logger.info(
+        "webhook_attempt",
+        extra={
+            "delivery_id": str(delivery.pk),
+            "attempt": delivery.attempt_count,
+            "state": delivery.state,
+            "status": outcome.status,
+            "error": outcome.error,
+            "ms": outcome.total_ms,
+        },
+    )
+
+
+def _tenant(claim: Claim[Delivery]) -> uuid.UUID:
+    return claim.tenant_id
+
+
+def _chance() -> float:
+    return random.random()  # noqa: S311 - spreads retries, guards nothing
