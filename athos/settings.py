@@ -183,6 +183,9 @@ LIVE_PUBLIC_ADDRESS = env.str("LIVE_PUBLIC_ADDRESS", default="")
 LIVE_LOOPBACK = env.bool("LIVE_LOOPBACK", default=EMBEDDED)  # offer 127.0.0.1 as a candidate too
 ICE_SERVERS = env.json("ICE_SERVERS", default=[])  # given to the browser
 
+# Networks, beside all that are not public, to which no webhook goes: our own public addresses.
+WEBHOOK_REFUSED_NETWORKS = env.list("WEBHOOK_REFUSED_NETWORKS", default=[])
+
 MEDIA_ROOT = env.str("RECORDINGS_DIR", default=str(VAR_DIR / "recordings"))
 MODELS_DIR = Path(env.str("MODELS_DIR", default=str(VAR_DIR / "models")))
 
