@@ -4,11 +4,18 @@ from django.urls import URLPattern, URLResolver, path
 
 from calls import api
 from calls.consumers import SignallingConsumer
+from calls.history.recording_links import PATH
+from calls.views.recordings import RecordingApi
 
 API = "api/external/v1/"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path(API + "session", api.SessionMintApi.as_view(), name="session-mint"),
     path(API + "roleplay/session", api.SessionRedeemApi.as_view(), name="session-redeem"),
+    path(API + "calls", api.CallListApi.as_view(), name="call-list"),
+    path(API + "calls/<str:call_id>", api.CallDetailApi.as_view(), name="call-detail"),
+    path(API + "calls/<str:call_id>/status", api.CallStatusApi.as_view(), name="call-status"),
+    path("embed/v1/call", api.EmbedCallApi.as_view(), name="embed-call"),
+    path(PATH + "<str:sealed>", RecordingApi.as_view(), name="recording"),
 ]
 websocket_urlpatterns: list[URLPattern] = [path("live/v1", SignallingConsumer.as_asgi())]

@@ -183,7 +183,9 @@ def _tenant_for(tenant_id: uuid.UUID, origin: str) -> Tenant:
         raise InvalidToken
     if tenant.status != Tenant.Status.ACTIVE:
         raise TenantInactive
-    if origin and tenant.browser_origins and origin not in tenant.browser_origins:
+    # our own rep page is framed by those web sites only (calls/services/embedding.py)
+    ours = {*tenant.browser_origins, settings.PUBLIC_URL}
+    if origin and tenant.browser_origins and origin not in ours:
         raise OriginNotAllowed
     return tenant
 

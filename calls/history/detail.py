@@ -1,0 +1,126 @@
+"""One call: what was said, how it was scored, how it sounds, and how far its scoring is."""
+
+import re
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.files.storage import Storage
+
+from calls.history.listing import Reader
+from calls.history.recording_links import RecordingLink, recording_link_make
+from calls.models import Call, TranscriptLine
+from calls.models import Recording as RecordingRow
+from scoring.selectors import score_for_api
+from tenants.errors import AthosError
+from tenants.isolation import tenant_scope
+
+_PUBLIC_ID = re.compile(r"athos_call_[A-Za-z0-9_-]{21}")
+CONTENT_TYPES = {RecordingRow.Format.MP3: "audio/mpeg"}
+
+
+class CallNotFound(AthosError):
+    code, status, message = "CALL_NOT_FOUND", 404, "There is no such call, or it is not scored yet."
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """A call with all that came of it. `score` is the API's object, None until there is one."""
+
+    call: Call
+    lines: list[TranscriptLine]
+    score: dict[str, Any] | None
+    audio: RecordingLink | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A file in Django's storage; `size` in bytes."""
+
+    storage: Storage
+    name: str
+    size: int
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a call is. `reason` says why a failed one has no score."""
+
+    stage: str
+    reason: str | None
+
+
+def call_scored_get(*, reader: Reader, public_id: str) -> CallRecord:
+    """The reader's scored call. A stranger's, none, and one that is not scored look the same."""
+    record = call_get(reader=reader, public_id=public_id)
+    if record.call.stage != Call.Stage.SCORED:
+        raise CallNotFound
+    return record
+
+
+def call_get(*, reader: Reader, public_id: str) -> CallRecord:
+    """The reader's call as far as it is. A stranger's call and no call look the same."""
+    with tenant_scope(reader.tenant_id):
+        return _record(_call(reader, public_id))
+
+
+def call_of_ticket(*, tenant_id: uuid.UUID, call_id: uuid.UUID) -> CallRecord:
+    """The one call that a connection ticket is for."""
+    with tenant_scope(tenant_id):
+        return _record(_found(Call.objects.for_tenant(tenant_id).filter(pk=call_id).first()))
+
+
+def call_progress(*, reader: Reader, public_id: str) -> Progress:
+    """The stage of the reader's call, scored or not."""
+    with tenant_scope(reader.tenant_id):
+        return progress_of(_call(reader, public_id))
+
+
+def progress_of(call: Call) -> Progress:
+    """As it is published.
+
+    A call that waits for its rep's connection counts as live. One that was given up keeps its stage
+    beside the failure.
+    """
+    if call.failure or call.stage == Call.Stage.FAILED:
+        return Progress(
+            Call.Stage.FAILED, (call.failure or Call.Failure.SCORING_INCOMPLETE).upper()
+        )
+    return Progress(Call.Stage.LIVE if call.stage == Call.Stage.CREATED else call.stage, None)
+
+
+def recording_of(*, tenant_id: uuid.UUID, call_id: uuid.UUID) -> Recording | None:
+    """The call's finished recording; None while there is none, or when it was erased."""
+    with tenant_scope(tenant_id):
+        row = RecordingRow.objects.for_tenant(tenant_id).filter(call_id=call_id).first()
+    if row is None:
+        return None
+    kind = CONTENT_TYPES[RecordingRow.Format(row.format)]
+    return Recording(row.file.storage, str(row.file.name), row.size, kind)
+
+
+def _call(reader: Reader, public_id: str) -> Call:
+    if not _PUBLIC_ID.fullmatch(public_id):
+        raise CallNotFound
+    rows = reader.calls().select_related("rep", "agency", "drill")
+    return _found(rows.filter(public_id=public_id).first())
+
+
+def _found(call: Call | None) -> Call:
+    if call is None:
+        raise CallNotFound
+    return call
+
+
+def _record(call: Call) -> CallRecord:
+    tenant_id, call_id = call.tenant_id, call.pk
+    link = None
+    if RecordingRow.objects.for_tenant(tenant_id).filter(call_id=call_id).exists():
+        link = recording_link_make(tenant_id=tenant_id, call_id=call_id)
+    return CallRecord(
+        call=call,
+        lines=list(TranscriptLine.objects.for_tenant(tenant_id).filter(call_id=call_id)),
+        score=score_for_api(tenant_id=tenant_id, call_id=call_id),
+        audio=link,
+    )
