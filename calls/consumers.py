@@ -8,17 +8,18 @@ import asyncio
 import json
 import logging
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from channels.exceptions import ChannelFull
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.core.signing import BadSignature
+from django.db import connections
 from redis.exceptions import RedisError
 
-from calls.selectors import call_worker
-from calls.services.tickets import ticket_read
+from calls.selectors import Joinable, call_joinable
+from calls.services.tickets import Ticket, ticket_read
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,22 @@ BAD_MESSAGE, TICKET_REFUSED, NO_JOIN, TAKEN_OVER, CALL_OVER, NO_WORKER = (
     *(4400, 4401, 4408, 4409, 4410, 4503),
 )
 _CLOSE_AFTER = {"taken_over": TAKEN_OVER, "ended": CALL_OVER, "error": NO_WORKER}
+
+# Threads of our own: signalling never waits behind slow pages, nor they behind it.
+_threads = ThreadPoolExecutor(4, thread_name_prefix="signalling")
+
+
+async def _find_call(holder: Ticket) -> Joinable | None:
+    """Gives its connection back by itself: `database_sync_to_async` of channels 4.3 looks for it
+    outside the context in which asgiref 3.13 keeps it, and so leaks it."""
+
+    def find() -> Joinable | None:
+        try:
+            return call_joinable(tenant_id=holder.tenant_id, call_id=holder.call_id)
+        finally:
+            connections.close_all()
+
+    return await asyncio.get_running_loop().run_in_executor(_threads, find)
 
 
 class SignallingConsumer(AsyncWebsocketConsumer):
@@ -75,18 +92,26 @@ class SignallingConsumer(AsyncWebsocketConsumer):
                 "INVALID_TOKEN", "The connection ticket is not valid.", TICKET_REFUSED
             )
             return
-        worker = await sync_to_async(call_worker, thread_sensitive=False)(
-            tenant_id=holder.tenant_id, call_id=holder.call_id
-        )
-        if worker is None:
+        call = await _find_call(holder)
+        if call is None:
             await self._refuse("CALL_NOT_FOUND", "This call is over.", CALL_OVER)
+            return
+        if call.origins and self._origin() not in {*call.origins, settings.PUBLIC_URL}:
+            await self._refuse("INVALID_TOKEN", "This web site may not join.", TICKET_REFUSED)
+            return
+        if call.worker_id is None:
+            await self._refuse("SERVICE_UNAVAILABLE", "Nobody carries the call now.", NO_WORKER)
             return
         self._join_deadline.cancel()
         self.call, self.tenant = holder.call_id, holder.tenant_id
-        self.worker = f"live.{worker.hex}"
+        self.worker = f"live.{call.worker_id.hex}"
         await self._send(
             {"type": "joined", "callId": holder.public_id, "iceServers": settings.ICE_SERVERS}
         )
+
+    def _origin(self) -> str:
+        headers = dict(self.scope["headers"])
+        return str(headers.get(b"origin", b"").decode("latin-1"))
 
     async def _relay(self, message: dict[str, Any]) -> None:
         match message["type"]:

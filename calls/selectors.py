@@ -1,6 +1,7 @@
 """Reads about drills and calls."""
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -39,10 +40,24 @@ def minutes_used(*, tenant: Tenant, month: datetime | None = None) -> float:
     return sum((span.total_seconds() for span in spans if span is not None), 0.0) / 60
 
 
-def call_worker(*, tenant_id: uuid.UUID, call_id: uuid.UUID) -> uuid.UUID | None:
-    """The live worker that holds the call's slot; None when nobody does any more."""
-    held = LiveSlot.objects.filter(call_id=call_id, tenant_id=tenant_id, lease_until__gt=Now())
-    return held.values_list("worker_id", flat=True).first()
+@dataclass(frozen=True, slots=True)
+class Joinable:
+    """An open call: the worker that holds it, if any, and the web sites that may join it."""
+
+    worker_id: uuid.UUID | None
+    origins: tuple[str, ...]  # empty: any
+
+
+def call_joinable(*, tenant_id: uuid.UUID, call_id: uuid.UUID) -> Joinable | None:
+    """Where a browser finds its call; None when the call is over."""
+    with tenant_scope(tenant_id):
+        open_stages = [Call.Stage.CREATED, Call.Stage.LIVE]
+        call = Call.objects.filter(pk=call_id, tenant_id=tenant_id, stage__in=open_stages)
+        origins = call.values_list("tenant__browser_origins", flat=True).first()
+        if origins is None:
+            return None
+        held = LiveSlot.objects.filter(call_id=call_id, lease_until__gt=Now())
+        return Joinable(held.values_list("worker_id", flat=True).first(), tuple(origins))
 
 
 def drill_packs_shipped() -> list[dict[str, Any]]:

@@ -21,8 +21,8 @@ class MicrophoneFrame:
     """One received frame. `packet` is None where it was lost and `pcm` is silence of its length."""
 
     at: float  # its first sample
-    pcm: Pcm  # 48 kHz, 960 samples
-    packet: bytes | None
+    pcm: Pcm = field(repr=False)  # 48 kHz
+    packet: bytes | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +73,4 @@ class Part:
     number: int
     offset: float
     duration: float
-    data: bytes
+    data: bytes = field(repr=False)

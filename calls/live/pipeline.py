@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from calls.live.codec import SILENT_PACKET, CodecError
-from calls.live.events import WIRE_RATE, MicrophoneFrame, Pcm
+from calls.live.events import FRAME_SECONDS, WIRE_RATE, MicrophoneFrame, Pcm
 from calls.live.playout import Playout
 from calls.live.recorder import Recorder
 from calls.live.stt import Ear
@@ -39,9 +39,11 @@ class Pipeline:
     def microphone(self, *, packet: bytes | None, samples: int, captured: float) -> None:
         """One packet, or the hole of a lost one; `captured` in seconds of the call.
 
-        Packets follow each other on the time line even when two connections overlap.
+        Packets follow each other on the time line even when two connections overlap. A sound card
+        that runs fast may be a frame ahead; it is not allowed to push the line ahead for good.
         """
-        at = max(captured, self._heard_until)
+        early = self._heard_until - captured
+        at = self._heard_until if early > FRAME_SECONDS else captured
         self._heard_until = at + samples / WIRE_RATE
         pcm = self._decoded(packet, samples)
         self._recorder.rep(at, packet)

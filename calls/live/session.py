@@ -136,7 +136,12 @@ class Session:
 
     def _on_state(self, peer: Peer, state: str) -> None:
         """Make before break: the former connection carries the call until this one can."""
-        if peer is not self._coming or self._closing or state != "connected":
+        if peer is not self._coming or self._closing:
+            return
+        if state in {"failed", "closed"}:
+            self._coming = None
+            self._own(peer.close())
+        if state != "connected":
             return
         former, self._peer, self._coming = self._peer, peer, None
         if former is not None:

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
-from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
 from django.core.files.storage import default_storage
+from django.db import connections
 from django.test import Client
 
 from athos.asgi import application
@@ -26,6 +26,7 @@ from calls.services.live import CallNotOurs, call_end, call_take, turn_add
 from calls.tests.rtc_client import RtcClient
 from calls.tests.test_conversation import FakeBrain, FakeEars, FakeVoice
 from tenants.isolation import tenant_scope
+from tenants.models import Tenant
 from tenants.services import api_key_create, tenant_create, user_create
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -61,6 +62,18 @@ def redeem(key):
     )
     assert answer.status_code == 200, answer.content
     return answer.json()
+
+
+async def in_thread(function, *args, **kwargs):
+    """Database work beside the loop, its connection given back."""
+
+    def run():
+        try:
+            return function(*args, **kwargs)
+        finally:
+            connections.close_all()
+
+    return await asyncio.to_thread(run)
 
 
 @pytest.fixture
@@ -106,9 +119,9 @@ async def live_worker(tmp_path, *, texts=("Do you like your plan?",), replies=([
 class Browser:
     """The socket and the audio of one browser."""
 
-    def __init__(self, joined):
+    def __init__(self, joined, origin=b"https://app.example.com"):
         self.ticket = joined["connectionTicket"]
-        self.socket = WebsocketCommunicator(application, "/live/v1")
+        self.socket = WebsocketCommunicator(application, "/live/v1", headers=[(b"origin", origin)])
         self.rtc = RtcClient()
         self.messages = []
 
@@ -155,7 +168,7 @@ def the_call(tenant):
 async def test_a_call_is_heard_kept_recorded_and_ended(setting, tmp_path):
     tenant, key = setting
     async with live_worker(tmp_path):
-        joined = await sync_to_async(redeem)(key)
+        joined = await in_thread(redeem, key)
         browser = Browser(joined)
         ready = await browser.call()
         assert ready["persona"] == {"name": "Dana Whitfield"}
@@ -178,7 +191,7 @@ async def test_a_call_is_heard_kept_recorded_and_ended(setting, tmp_path):
         assert np.abs(heard).max() > 4000
         await browser.close()
 
-    call, turns, parts = await sync_to_async(the_call)(tenant)
+    call, turns, parts = await in_thread(the_call, tenant)
     assert call.stage == "ended" and call.end_reason == "rep_ended" and call.due_at is not None
     assert [(t.role, t.text) for t in turns] == [
         ("assistant", "Hello?"),
@@ -193,14 +206,14 @@ async def test_a_call_is_heard_kept_recorded_and_ended(setting, tmp_path):
     with default_storage.open(parts[0].file.name) as file:
         pcm, samples = read_part(file.read())
     assert samples == len(pcm) > 48_000
-    assert await sync_to_async(LiveSlot.objects.filter(call_id__isnull=False).count)() == 0
-    assert await sync_to_async(LiveWorker.objects.count)() == 0
+    assert await in_thread(LiveSlot.objects.filter(call_id__isnull=False).count) == 0
+    assert await in_thread(LiveWorker.objects.count) == 0
 
 
 async def test_a_second_connection_takes_the_call_over_and_tells_the_first(setting, tmp_path):
     tenant, key = setting
     async with live_worker(tmp_path):
-        joined = await sync_to_async(redeem)(key)
+        joined = await in_thread(redeem, key)
         first, second = Browser(joined), Browser(joined)
         await first.call()
         await second.call()
@@ -210,7 +223,7 @@ async def test_a_second_connection_takes_the_call_over_and_tells_the_first(setti
         await second.until("ended")
         await first.rtc.close()
         await second.close()
-    call, _, _ = await sync_to_async(the_call)(tenant)
+    call, _, _ = await in_thread(the_call, tenant)
     assert call.stage == "ended"
 
 
@@ -221,18 +234,48 @@ async def test_a_bad_ticket_is_refused_with_a_code(setting, tmp_path):
     await browser.rtc.close()
 
 
+async def test_only_the_tenants_web_sites_join_where_it_named_some(setting, tmp_path):
+    tenant, key = setting
+
+    def restrict():
+        with tenant_scope(tenant.pk):
+            Tenant.objects.update(browser_origins=["https://reps.example.com"])
+
+    async with live_worker(tmp_path):
+        joined = await in_thread(redeem, key)
+        await in_thread(restrict)
+        refused, allowed = Browser(joined), Browser(joined, origin=b"https://reps.example.com")
+        assert (await refused.join())["code"] == "INVALID_TOKEN"
+        assert (await allowed.join())["type"] == "joined"
+        for browser in (refused, allowed):
+            await browser.rtc.close()
+        await allowed.socket.disconnect()
+
+
+async def test_a_call_without_a_worker_can_be_tried_again(setting, tmp_path):
+    _, key = setting
+    async with live_worker(tmp_path):
+        joined = await in_thread(redeem, key)
+        await in_thread(LiveSlot.objects.update, call_id=None, lease_until=None)
+        browser = Browser(joined)
+        assert (await browser.join())["code"] == "SERVICE_UNAVAILABLE"
+        assert await browser.next() == {"type": "close", "code": 4503}
+        await browser.rtc.close()
+
+
 @pytest.mark.parametrize("first", ['{"type": "offer"}', "junk", "[1]", '{"type": 7}'])
 async def test_anything_but_a_join_first_closes_the_socket(setting, first):
     socket = WebsocketCommunicator(application, "/live/v1")
     assert (await socket.connect())[0]
     await socket.send_to(text_data=first)
     assert (await socket.receive_output(5))["code"] == 4400
+    await socket.disconnect()
 
 
 async def test_a_ticket_of_a_call_that_is_over_says_so(setting, tmp_path):
     _, key = setting
     async with live_worker(tmp_path):
-        joined = await sync_to_async(redeem)(key)
+        joined = await in_thread(redeem, key)
         browser = Browser(joined)
         await browser.call()
         await browser.say(type="end")
@@ -246,7 +289,7 @@ async def test_a_ticket_of_a_call_that_is_over_says_so(setting, tmp_path):
 async def test_a_bad_offer_is_an_error_and_the_call_can_still_be_made(setting, tmp_path):
     _, key = setting
     async with live_worker(tmp_path):
-        joined = await sync_to_async(redeem)(key)
+        joined = await in_thread(redeem, key)
         browser = Browser(joined)
         await browser.join()
         await browser.say(type="offer", sdp="nonsense")

@@ -59,12 +59,11 @@ async def _carry_calls(engines: LiveEngines, slots: int, drain: float) -> None:
         ),
         make_engines=engines.for_call,
     )
+    engines.busy = lambda: worker.calls > 0
     loop = asyncio.get_running_loop()
     stops: set[asyncio.Task[None]] = set()
     for number, limit in ((signal.SIGTERM, drain), (signal.SIGINT, 0.0)):
-        loop.add_signal_handler(
-            number, lambda limit=limit: stops.add(asyncio.create_task(worker.drain(limit)))
-        )
+        loop.add_signal_handler(number, _start, stops, worker, limit)
     warming = asyncio.create_task(engines.warm(packs))
     warming.add_done_callback(_log_failure)
     try:
@@ -72,6 +71,10 @@ async def _carry_calls(engines: LiveEngines, slots: int, drain: float) -> None:
     finally:
         warming.cancel()
         await asyncio.gather(warming, return_exceptions=True)
+
+
+def _start(stops: set[asyncio.Task[None]], worker: Worker, limit: float) -> None:
+    stops.add(asyncio.create_task(worker.drain(limit)))
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:
