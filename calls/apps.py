@@ -6,7 +6,27 @@ class CallsConfig(AppConfig):
 
     def ready(self) -> None:
         from calls.models import Call
-        from work.kinds import Kind, register
+        from calls.services.outcomes import call_tell_parked
+        from work.kinds import SLOW, Kind, register
 
         register(Kind(name="connect", model=Call, task="calls.tasks.connect_due"))
         register(Kind(name="lost", model=Call, task="calls.tasks.lost_due"))
+        register(
+            Kind(
+                name="transcribe",
+                model=Call,
+                task="calls.tasks.transcribe_due",
+                queue=SLOW,
+                lease_limit=1800,  # it keeps what it has, chunk by chunk, and goes on from there
+                on_park=call_tell_parked,
+            )
+        )
+        register(
+            Kind(
+                name="score",
+                model=Call,
+                task="calls.tasks.score_due",
+                queue=SLOW,
+                on_park=call_tell_parked,
+            )
+        )

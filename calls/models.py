@@ -65,6 +65,11 @@ class Call(TenantRow, DueRow):
         NEVER_CONNECTED = "never_connected"
         ENGINES_FAILED = "engines_failed"
 
+    class Failure(models.TextChoices):
+        NEVER_CONNECTED = "never_connected"
+        REP_NEVER_SPOKE = "rep_never_spoke"
+        SCORING_INCOMPLETE = "scoring_incomplete"
+
     public_id = models.CharField(max_length=40, unique=True, default=call_public_id, editable=False)
     session_id = models.CharField(
         max_length=40, unique=True, default=session_public_id, editable=False
@@ -98,6 +103,8 @@ class Call(TenantRow, DueRow):
 
     stage = models.CharField(max_length=12, choices=Stage, default=Stage.CREATED)
     end_reason = models.CharField(max_length=20, choices=EndReason, blank=True)
+    # Why there is no score, once the customer was told. A parked call keeps its stage beside it.
+    failure = models.CharField(max_length=20, choices=Failure, blank=True)
     epoch = models.PositiveIntegerField(default=0)  # the fence: every write of a worker names it
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -108,6 +115,12 @@ class Call(TenantRow, DueRow):
     class Meta:
         indexes = [
             models.Index(fields=["tenant", "-ended_at", "-id"], name="call_newest_first"),
+            models.Index(fields=["tenant", "-created_at", "-id"], name="call_newest_made_first"),
+            models.Index(
+                fields=["tenant", "scored_at", "id"],
+                name="call_in_order_of_scoring",
+                condition=Q(stage="scored"),
+            ),
             models.Index(fields=["due_at"], name="call_due", condition=Q(due_at__isnull=False)),
             models.Index(fields=["started_at"], name="call_live", condition=Q(stage="live")),
         ]
@@ -119,6 +132,10 @@ class Call(TenantRow, DueRow):
                 condition=~Q(stage__in=["ended", "transcribed", "scored"])
                 | Q(started_at__isnull=False, ended_at__isnull=False),
                 name="call_ended_has_times",
+            ),
+            models.CheckConstraint(
+                condition=~Q(stage="scored") | Q(scored_at__isnull=False, failure=""),
+                name="call_scored_is_no_failure",
             ),
             models.CheckConstraint(
                 condition=Q(drill_owner=F("tenant")) | Q(drill_owner=CATALOGUE),
@@ -205,6 +222,74 @@ class RecordingPart(TenantRow):
                 fields=["call", "channel", "epoch", "number"], name="recording_part_once"
             )
         ]
+
+
+class HeardChunk(TenantRow):
+    """About five minutes of a recording, recognised: the checkpoint of a transcription.
+
+    Gone once the transcript is whole. Times are seconds from the start of the call.
+    """
+
+    call = models.ForeignKey(
+        Call, on_delete=models.CASCADE, related_name="heard_chunks", db_constraint=False
+    )
+    number = models.PositiveIntegerField()
+    start = models.FloatField()
+    end = models.FloatField()
+    rep_words = models.JSONField(default=list)  # [{"w", "s", "e", "p"}]
+    persona_words = models.JSONField(default=list)  # only of what no turn tells
+    persona_voiced = models.JSONField(default=list)  # [[start, end]]
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(fields=["call", "number"], name="heard_chunk_once"),
+        ]
+
+
+class TranscriptLine(TenantRow):
+    """One line of the final transcript. Turns are what the live call understood; this is kept.
+
+    The rep's words are recognised from the recording, the persona's are known. Times are seconds
+    from the start of the call; every word lies inside its line.
+    """
+
+    call = models.ForeignKey(
+        Call, on_delete=models.CASCADE, related_name="transcript_lines", db_constraint=False
+    )
+    number = models.PositiveIntegerField()
+    role = models.CharField(max_length=10, choices=Turn.Role)
+    text = models.TextField()
+    start_time = models.FloatField()
+    end_time = models.FloatField()
+    interrupted = models.BooleanField(default=False)
+    words = models.JSONField(default=list)  # [{"w", "s", "e", "p"}]
+    lag = models.FloatField(default=0.0)  # seconds of the pause before it that our engines took
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(fields=["call", "number"], name="transcript_line_once"),
+            models.CheckConstraint(
+                condition=Q(end_time__gte=F("start_time")), name="transcript_line_times"
+            ),
+        ]
+
+
+class Recording(TenantRow):
+    """The whole call as one stereo file that browsers play: the rep left, the persona right."""
+
+    class Format(models.TextChoices):
+        MP3 = "mp3"
+
+    call = models.OneToOneField(
+        Call, on_delete=models.CASCADE, related_name="recording", db_constraint=False
+    )
+    file = models.FileField(max_length=300)
+    format = models.CharField(max_length=3, choices=Format, default=Format.MP3)
+    duration = models.FloatField()  # seconds
+    size = models.PositiveIntegerField()  # bytes
+    created_at = models.DateTimeField(auto_now_add=True)
 
 
 class LiveWorker(models.Model):

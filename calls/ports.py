@@ -45,12 +45,24 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of recognised speech, with what the engine thinks of it."""
+
+    text: str
+    start: float  # seconds from the start of the audio given
+    end: float
+    log_probability: float  # mean over its tokens (<= 0)
+    no_speech: float  # the chance that nobody spoke, 0..1
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """What was recognised. `confidence` is the mean log probability of the tokens (<= 0)."""
 
     text: str
     words: tuple[Word, ...] = ()
     confidence: float = 0.0
+    segments: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +105,12 @@ class Transcriber(Protocol):
 
         `hints` are names to expect, `previous` the text of the turn before this piece.
         """
+        ...
+
+
+class FullTranscriber(Protocol):
+    async def full(self, pcm: Pcm, *, hints: Sequence[str] = ()) -> Transcript:
+        """Words with times and segments, for the record. 16 kHz, up to 28 s; may take its time."""
         ...
 
 

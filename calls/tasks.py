@@ -2,6 +2,8 @@
 
 from celery import shared_task
 
+from calls.after_call.assessment import call_score
+from calls.after_call.transcribing import call_transcribe
 from calls.models import Call
 from calls.services.ending import call_end_lost, call_fail_unconnected
 from work.drain import drain
@@ -17,3 +19,15 @@ def connect_due() -> None:
 def lost_due() -> None:
     """Live calls that no worker holds."""
     drain(Call, kind="lost", handle=call_end_lost)
+
+
+@shared_task
+def transcribe_due() -> None:
+    """Calls that ended."""
+    drain(Call, kind="transcribe", handle=call_transcribe)
+
+
+@shared_task
+def score_due() -> None:
+    """Calls with a transcript."""
+    drain(Call, kind="score", handle=call_score)

@@ -6,16 +6,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from calls.ports import ProviderUnavailable, Vectors
-from calls.providers.speech_client import SpeechClient
+from calls.providers.speech_client import Priority, SpeechClient
 
 TEXTS = 128  # per request
 SECONDS = 20.0
 
 
 class OpenAIEmbedder:
-    def __init__(self, client: SpeechClient, *, model: str = "minilm") -> None:
+    def __init__(
+        self, client: SpeechClient, *, model: str = "minilm", priority: Priority = "live"
+    ) -> None:
         self._client = client
         self._model = model
+        self._priority: Priority = priority
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """One unit vector per text, in order."""
@@ -26,7 +29,9 @@ class OpenAIEmbedder:
 
     async def _some(self, texts: list[str]) -> list[Vectors]:
         body = {"model": self._model, "input": texts, "encoding_format": "base64"}
-        answer = await self._client.post("/embeddings", body=body, priority="live", seconds=SECONDS)
+        answer = await self._client.post(
+            "/embeddings", body=body, priority=self._priority, seconds=SECONDS
+        )
         try:
             data = sorted(answer["data"], key=lambda item: int(item["index"]))
             rows = [np.frombuffer(base64.b64decode(item["embedding"]), "<f4") for item in data]

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 
-from calls.ports import SPEECH_RATE, Pcm, ProviderUnavailable, Transcript, Word
+from calls.ports import SPEECH_RATE, Pcm, ProviderUnavailable, Segment, Transcript, Word
 from calls.providers.speech_client import SpeechClient
 
 HINT_CHARACTERS = 300
@@ -92,8 +92,18 @@ def transcript(answer: Mapping[str, Any]) -> Transcript:
             )
             for word in answer.get("words") or ()
         )
-        scores = [float(segment["avg_logprob"]) for segment in answer.get("segments") or ()]
+        segments = tuple(
+            Segment(
+                text=str(segment["text"]).strip(),
+                start=float(segment["start"]),
+                end=float(segment["end"]),
+                log_probability=float(segment["avg_logprob"]),
+                no_speech=float(segment.get("no_speech_prob", 0.0)),
+            )
+            for segment in answer.get("segments") or ()
+        )
+        scores = [segment.log_probability for segment in segments]
         confidence = sum(scores) / len(scores) if scores else 0.0
-        return Transcript(str(answer["text"]).strip(), words, confidence)
+        return Transcript(str(answer["text"]).strip(), words, confidence, segments)
     except (KeyError, TypeError, ValueError) as problem:
         raise ProviderUnavailable("The transcription has an unknown form.") from problem

@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 
 from calls.models import Call, LiveSlot
 from calls.services.live import slot_free
+from calls.services.outcomes import call_fail
 from work.bell import ring
 from work.claims import Claim
 
@@ -19,10 +20,9 @@ def call_fail_unconnected(claim: Claim[Call]) -> None:
     with claim.finish() as call:
         if call.stage != Call.Stage.CREATED:
             return
-        call.stage = Call.Stage.FAILED
         call.end_reason = Call.EndReason.NEVER_CONNECTED
-        call.due_at = None
-        call.save(update_fields=["stage", "end_reason", "due_at", "updated_at"])
+        call.save(update_fields=["end_reason"])
+        call_fail(call=call, failure=Call.Failure.NEVER_CONNECTED)
         slot_free(call_id=call.pk)
 
 

@@ -1,0 +1,71 @@
+"""What the work after a call keeps: recognised chunks, the transcript, the recording."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models.functions import Now
+
+from calls.models import Call, HeardChunk, Recording, TranscriptLine
+from calls.services.outcomes import call_fail
+from work.bell import ring
+from work.claims import Claim
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFile:
+    """A finished file in the storage. Seconds and bytes."""
+
+    name: str
+    duration: float
+    size: int
+
+
+def heard_chunk_add(*, claim: Claim[Call], number: int, values: Mapping[str, Any]) -> None:
+    """Keep a recognised chunk and the claim. `values` are the columns of HeardChunk."""
+    with claim.step() as call:
+        HeardChunk.objects.update_or_create(
+            tenant_id=call.tenant_id, call_id=call.pk, number=number, defaults=dict(values)
+        )
+
+
+def call_transcribed(
+    *,
+    claim: Claim[Call],
+    lines: Sequence[Mapping[str, Any]],
+    recording: RecordingFile | None,
+    rep_spoke: bool,
+) -> None:
+    """Keep transcript and recording, and go on to the score; without the rep there is none.
+
+    `lines` are the columns of TranscriptLine beyond call and number, in order.
+    """
+    with claim.finish() as call:
+        TranscriptLine.objects.filter(call_id=call.pk).delete()
+        TranscriptLine.objects.bulk_create(
+            TranscriptLine(tenant_id=call.tenant_id, call_id=call.pk, number=number, **values)
+            for number, values in enumerate(lines, start=1)
+        )
+        HeardChunk.objects.filter(call_id=call.pk).delete()
+        _recording_keep(call, recording)
+        if not rep_spoke:
+            call_fail(call=call, failure=Call.Failure.REP_NEVER_SPOKE)
+            return
+        call.stage, call.due_at = Call.Stage.TRANSCRIBED, Now()
+        call.save(update_fields=["stage", "due_at", "updated_at"])
+        ring("score")
+
+
+def _recording_keep(call: Call, recording: RecordingFile | None) -> None:
+    if recording is None:
+        return
+    Recording.objects.update_or_create(
+        tenant_id=call.tenant_id,
+        call_id=call.pk,
+        defaults={
+            "file": recording.name,
+            "format": Recording.Format.MP3,
+            "duration": recording.duration,
+            "size": recording.size,
+        },
+    )
