@@ -13,6 +13,7 @@ from tenants.api import timestamp
 from tenants.errors import InvalidRequest
 from tenants.isolation import tenant_scope
 from tenants.models import Tenant
+from tenants.sealing import SealBroken
 from tenants.services import SYSTEM, audit
 from webhooks import signing
 from webhooks.addresses import Refused, url_check
@@ -21,7 +22,7 @@ from webhooks.errors import EndpointNotFound, EndpointUrlRefused, SecretRotating
 from webhooks.models import Attempt, Delivery, Endpoint, Event, event_public_id
 from webhooks.outcomes import Outcome
 from webhooks.retry import Verdict, verdict, wait_after
-from webhooks.sealed_secrets import seal_secret
+from webhooks.sealed_secrets import open_secrets, seal_secret
 from work.bell import ring
 from work.claims import Claim
 
@@ -105,6 +106,30 @@ def endpoint_create(
     return endpoint, secret
 
 
+def endpoint_ensure(
+    *, tenant: Tenant, description: str, url: str, secret: str, actor: str = SYSTEM
+) -> Endpoint:
+    """The endpoint of that description, enabled, with this URL and secret. For seeds."""
+    with tenant_scope(tenant.pk):
+        Tenant.objects.select_for_update().get(pk=tenant.pk)
+        found = Endpoint.objects.for_tenant(tenant).filter(description=description)
+        endpoint = found.order_by("created_at").first()
+        if endpoint is None:
+            return endpoint_create(
+                tenant=tenant, url=url, description=description, secret=secret, actor=actor
+            )[0]
+        if secret != _signing_secret(endpoint):
+            endpoint_secret_rotate(
+                tenant=tenant,
+                endpoint_id=endpoint.pk,
+                grace=timedelta(0),
+                secret=secret,
+                actor=actor,
+            )
+        endpoint_move(tenant=tenant, endpoint_id=endpoint.pk, url=url, actor=actor)
+        return endpoint_enable(tenant=tenant, endpoint_id=endpoint.pk, actor=actor)
+
+
 def endpoint_move(
     *, tenant: Tenant, endpoint_id: uuid.UUID, url: str, actor: str = SYSTEM
 ) -> Endpoint:
@@ -186,6 +211,14 @@ def _locked(tenant: Tenant, endpoint_id: uuid.UUID) -> Endpoint:
     if endpoint is None:
         raise EndpointNotFound
     return endpoint
+
+
+def _signing_secret(endpoint: Endpoint) -> str | None:
+    """None when it was sealed under a key that is gone."""
+    try:
+        return open_secrets(endpoint, now=timezone.now())[0]
+    except SealBroken:
+        return None
 
 
 def _checked_url(url: str) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 import os
 import secrets
 from pathlib import Path
@@ -21,10 +22,15 @@ from tenants.services import (
     tenant_create,
     user_create,
 )
+from webhooks.errors import EndpointUrlRefused
+from webhooks.services import endpoint_ensure
+
+logger = logging.getLogger(__name__)
 
 MANAGER_EMAIL = "manager@example.com"
 TENANT_NAME = "Demo"
 KEY_NAME = "Demo key"
+ENDPOINT_NAME = "Example integrator"
 _CREDENTIALS = ("apiKey", "testApiKey", "webhookSecret", "managerEmail", "managerPassword")
 
 
@@ -41,7 +47,22 @@ def demo_ensure(*, out: Path, base_url: str) -> dict[str, str]:
     }
     if demo != _read(out):
         _write(out, demo)
+    _endpoint(demo)
     return demo
+
+
+def _endpoint(demo: dict[str, str]) -> None:
+    """Calls of the demo are told to the example, wherever it listens this time."""
+    try:
+        endpoint_ensure(
+            tenant=caller_find(demo["apiKey"], None).tenant,
+            description=ENDPOINT_NAME,
+            url=f"{demo['exampleUrl']}/webhook",
+            secret=demo["webhookSecret"],
+        )
+    except EndpointUrlRefused as refused:
+        # The example answers on its own machine; seeded for elsewhere, there is none to tell.
+        logger.warning("demo_endpoint_skipped", extra={"code": refused.code})
 
 
 @transaction.atomic
