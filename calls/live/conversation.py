@@ -116,6 +116,7 @@ class Conversation:
         self._line_number = 0
         self._quiet_since = 0.0
         self._prompts = 0
+        self._words_at = 0.0  # when the last words came
         self._failures = 0
         self._words_failed = False
 
@@ -186,6 +187,7 @@ class Conversation:
 
     def _on_words(self, piece: int, end: float, text: str) -> None:
         self._words_failed = False
+        self._words_at = self._around.now()
         self._turns.words(piece, end, text)
 
     def _on_words_failed(self, piece: int, end: float, failure: Exception) -> None:
@@ -211,8 +213,9 @@ class Conversation:
         heard = Heard(text, ended.start, ended.start + acoustic_end(sound), ended.interrupting)
         self._forget_pieces()
         self._prompts = 0
-        cut_off = {"cut_off": 1.0} if self._unfinished is not None else {}
-        self._around.store(Turn("user", text, heard.start, heard.end, False, cut_off))
+        self._around.store(
+            Turn("user", text, heard.start, heard.end, False, self._ledger(ended, heard.end))
+        )
         if self._unfinished is not None:
             before = self._unfinished.heard
             heard = replace(heard, text=f"{before.text} {text}", start=before.start)
@@ -220,6 +223,20 @@ class Conversation:
         marks = {"decided": ended.at}
         self._answering = _Answering(heard, self._engines.brain.snapshot(), marks)
         self._answer(self._engines.brain.reply(heard), self._answering)
+
+    def _ledger(self, ended: TurnEnded, sound_end: float) -> dict[str, float]:
+        """How this turn's end was found, in milliseconds after its last sound."""
+        ledger = {
+            "detector": 1000 * (ended.end - sound_end),
+            "words": 1000 * (self._words_at - sound_end),
+            "decided": 1000 * (ended.at - sound_end),
+            "own_pause": 1000 * ended.own_pause,
+        }
+        if ended.verdict is not None:
+            ledger["verdict"] = 100 * ended.verdict  # percent
+        if self._unfinished is not None:
+            ledger["cut_off"] = 1.0
+        return ledger
 
     def _forget_pieces(self) -> None:
         self._words.forget(self._pieces)

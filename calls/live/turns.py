@@ -52,6 +52,8 @@ class TurnEnded:
     at: float  # when this was decided
     pieces: tuple[int, ...]
     interrupting: bool
+    verdict: float | None  # what the turn model said, if it answered in time
+    own_pause: float  # how long this rep pauses inside turns, as known by now
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,4 +382,14 @@ class TurnTaker:
         if not text:
             return [TurnDropped(at)]
         pieces = tuple(piece.number for piece in turn.pieces)
-        return [TurnEnded(turn.start, turn.last_speech, at, pieces, turn.interrupting)]
+        return [
+            TurnEnded(
+                start=turn.start,
+                end=turn.last_speech,
+                at=at,
+                pieces=pieces,
+                interrupting=turn.interrupting,
+                verdict=turn.verdict,
+                own_pause=self._own_pause,
+            )
+        ]
