@@ -31,7 +31,7 @@ TRIAL_MARGIN = 8.0  # a trial close may sound good this much below `agrees_at`
 MAX_VOICED = 4  # times one concern is voiced without being asked for
 HOLDING_PATIENCE = 2.0  # times longer before a prompt, when the rep asked for a moment
 OUTSTANDING_TURNS = 3  # a raised objection keeps others back this long
-YES = "affirm"  # a plain yes among the good answers to a need
+YES, FIGURE = "affirm", "figure"  # bare answers, among the good ones to a need
 MAX_ANSWERS = 2  # questions answered in one reply
 QUIET = frozenset({"listen", "affirm", "deny"})
 
@@ -192,7 +192,7 @@ class _Turn:
         raised = now.status == "raised"
         good = self._good_answers(concern, raised, asked=expecting == concern.id)
         bad = self.hearing.intents() & concern.worsened_by
-        refused = concern.kind == "need" and expecting == concern.id and self.does("deny")
+        refused = concern.yes_settles and expecting == concern.id and self.does("deny")
         if raised and not good and (bad or refused):
             self.trust(-WORSE_COST)
             self.met.append(("worse", concern))
@@ -209,12 +209,14 @@ class _Turn:
         good = {a.intent for a, i in self.intents() if a.intent in counting and not _vague(a, i)}
         if asked and concern.yes_settles and self.does("affirm"):
             good.add(YES)
+        if asked and concern.figure_settles and self.hearing.amount and not self._understood():
+            good.add(FIGURE)
         return good
 
     def _progress(self, concern: Concern, now: ConcernState, good: set[str]) -> None:
         handled = tuple(sorted({*now.handled, *good}))
         enough = len(handled) >= self.takes(concern)
-        settled = enough and bool(set(handled) & {*concern.resolved_by, YES})
+        settled = enough and bool(set(handled) & {*concern.resolved_by, YES, FIGURE})
         after = replace(now, handled=handled, status="resolved" if settled else now.status)
         self.state = replace(self.state, concerns={**self.state.concerns, concern.id: after})
         if settled:
@@ -224,8 +226,12 @@ class _Turn:
         if settled:
             self.met.append(("resolved", concern))
             self._leave_objection(concern)
-        elif not any(self.pack.intents[a].weight for a in good - concern.resolved_by):
+        elif not any(self._will_reply(a) for a in good - concern.resolved_by):
             self.met.append(("unmoved", concern))  # else the reply to the act itself will do
+
+    def _will_reply(self, name: str) -> bool:
+        """The reply to the act itself will say enough."""
+        return name in self.pack.intents and self.pack.intents[name].weight > 0
 
     def _leave_objection(self, concern: Concern) -> None:
         expecting = "" if self.state.expecting == concern.id else self.state.expecting
@@ -236,6 +242,9 @@ class _Turn:
 
     def answer(self) -> None:
         if self._control():
+            return
+        if self.hearing.interrupting and not self._understood():
+            self._fall_back()
             return
         self._react(weight=2)
         self._react_to_length()
@@ -489,17 +498,20 @@ class _Turn:
             and all(self.state.concern(c).status == "resolved" for c in when.resolved)
         )
 
+    def _understood(self) -> bool:
+        return any(intent.does not in QUIET for _, intent in self.intents())
+
     def _fall_back(self) -> None:
         """Nothing to answer, or nothing understood."""
         lines, hearing = self.pack.lines, self.hearing
-        understood = [i for _, i in self.intents() if i.does not in QUIET]
+        understood = self._understood()
         if hearing.interrupting and not understood:
             polite = self.state.interruptions % 2 or self.level.insists is False
             name = "interrupted" if polite else "let_me_finish"
-        elif any(i.does in QUIET for _, i in self.intents()):
-            name = "next"
         elif understood:
             name = "acknowledge"
+        elif self.intents() and not hearing.question:
+            name = "next"
         elif self.state.unknown_run + 1 >= STEER_AFTER:
             name = "steer"
         elif hearing.question:

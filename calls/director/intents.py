@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calls.director.pack import Intent, Pack
-from calls.director.phrases import found, has_amount, is_negated, matches, plain
+from calls.director.phrases import fitting, has_amount, is_negated, matches, plain
 
 Vectors = NDArray[np.float32]
 
@@ -24,17 +24,16 @@ MAX_UNITS = 8  # texts looked at, and embedded, per utterance
 MAX_ACTS = 6
 RANKED_ROWS = 40  # nearest examples looked at
 LONG_UNIT = 9  # words from which a sentence is also cut inside
-ACCEPT = 0.45  # blended likeness
-ACCEPT_WORDS = 0.42  # likeness by words alone
+ACCEPT = 0.50  # blended likeness
+ACCEPT_WORDS = 0.45  # likeness by words alone
 SECOND = 0.70  # a second act of one unit must be this certain
 VECTOR_SHARE = 0.85
 HARSH = 0.66  # likeness needed to hold something against the rep,
 HARSH_TRUST = -5.0  # which is what costs this much trust
-EXPECTED_BONUS = 0.10
+EXPECTED_BONUS = 0.05
 SHAPE_BONUS = 0.05
 
-_SENTENCES = re.compile(r"[^.?!]+[.?!]*")
-_DECIMAL = re.compile(r"(?<=\d)\.(?=\d)")
+_SENTENCES = re.compile(r"(?:[^.?!]|(?<=\d)\.(?=\d))+[.?!]*")
 _TITLE = re.compile(r"\b(dr|mr|mrs|ms|st)\.", re.IGNORECASE)
 _ASKING = (
     "what|whats|who|whos|how|hows|when|where|which|why|do|does|did|are|is|can|could|would|will|"
@@ -45,14 +44,13 @@ _ASKING = (
 )
 SHORT_PART = 4  # words up to which a part of a sentence says little by itself
 SHORT_QUESTION = 5  # words up to which a question needs no question's form: "and your pharmacy"
-_QUESTION = re.compile(
-    rf"^(?:(?:and|so|now|okay|ok|well|um|uh|alright|but|or|hi|hello|hey|great|thanks) )*(?:{_ASKING})(?: |$)"
-)
+_LEAD_IN = "and|so|now|okay|ok|well|um|uh|alright|but|or|hi|hello|hey|great|thanks"
+_QUESTION = re.compile(rf"^(?:(?:{_LEAD_IN}) )*(?:{_ASKING})(?: |$)")
 _CUT = re.compile(
     r" (?=(?:(?:and|but|so|now|because|okay) )?"
     r"(?:what (?:do|is|are|was|would|kind|about)|whats|who (?:is|do|are)|"
     r"how (?:do|is|are|about|much|many|often|long)|do you|does your|did you|are you|"
-    r"are there|is there|is that|is this|is it|"
+    r"are there|is there|is that|is this|is it|is now|do i|am i|"
     r"can you|can i|could you|could i|would you|have you|may i|will you|tell me|let me|"
     r"this is|my name|im calling|i am calling|i understand|i wanted|we can|you can|youd|"
     r"the plan|this plan|your doctor|there is|theres|it (?:has|also|comes|covers)) )"
@@ -103,13 +101,11 @@ class Hearing:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "acts": [
-                [a.intent, round(a.score, 3), a.by, a.unit, a.question, a.amount] for a in self.acts
-            ],
+            "acts": [[a.intent, a.score, a.by, a.unit, a.question, a.amount] for a in self.acts],
             "words": self.words,
             "question": self.question,
             "amount": self.amount,
-            "nearest": round(self.nearest, 3),
+            "nearest": self.nearest,
             "interrupting": self.interrupting,
         }
 
@@ -169,7 +165,7 @@ def example_rows(pack: Pack) -> tuple[tuple[str, str], ...]:
 def units(text: str) -> tuple[Unit, ...]:
     """The pieces of an utterance, in order; these are the texts to embed."""
     pieces: list[Unit] = []
-    text = _DECIMAL.sub(" point ", _TITLE.sub(r"\1", text))
+    text = _TITLE.sub(r"\1", text)
     for sentence in _SENTENCES.findall(text):
         words = plain(sentence)
         if not words:
@@ -208,7 +204,7 @@ def hear(
         words=len(words.split()),
         question=any(u.question for u in pieces),
         amount=has_amount(words),
-        nearest=nearest,
+        nearest=round(nearest, 3),
         interrupting=interrupting,
     )
 
@@ -233,7 +229,7 @@ def _judge(
             certain += [(name, near.score, by)] if name else []
             bar = SECOND + 0.1
     amount = has_amount(unit.words)
-    acts = [Act(n, round(s, 4), b, number, unit.question, amount) for n, s, b in certain]
+    acts = [Act(n, round(s, 3), b, number, unit.question, amount) for n, s, b in certain]
     return acts, ranked[0].score if ranked else 0.0
 
 
@@ -245,9 +241,9 @@ def _by_rule(intents: Mapping[str, Intent], unit: Unit) -> list[str]:
     for intent in intents.values():
         if intent.question and not asks:
             continue
-        covered = found(intent.patterns, unit.words)
-        if covered and not matches(intent.unless, unit.words):
-            name = _in_the_negative(intent, unit, " ".join(covered))
+        likes = fitting(intent.patterns, unit.words)
+        if likes and not matches(intent.unless, unit.words):
+            name = _in_the_negative(intent, unit, " ".join(likes))
             names += [name] if name else []
     return names
 

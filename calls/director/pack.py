@@ -138,7 +138,8 @@ class Concern:
     preempted_by: frozenset[str]  # count even before it came up
     worsened_by: frozenset[str]
     blocks: bool  # no yes while it stands
-    yes_settles: bool  # a plain "yes" to its question is an answer
+    yes_settles: bool  # a plain "yes" to its question is an answer, a plain "no" a bad one
+    figure_settles: bool  # a bare figure in answer to its question is one too
     at_close: bool  # brought up at the close when it never came up
     trust: float
     when: Trigger
@@ -519,7 +520,7 @@ def _objection(name: str, node: _Node) -> Concern:
 def _concern(name: str, node: _Node, kind: str) -> Concern:
     node.keys(
         required="raises again resolved unmoved takes resolved_by",
-        optional="eased_by preempted_by worse worsened_by blocks yes_settles "
+        optional="eased_by preempted_by worse worsened_by blocks yes_settles figure_settles "
         "at_close trust when notes",
     )
     takes = node.child("takes").by_difficulty(lambda n: int(n.number(0, 5)))
@@ -538,6 +539,7 @@ def _concern(name: str, node: _Node, kind: str) -> Concern:
         worsened_by=node.child("worsened_by", []).names(),
         blocks=node.child("blocks", True).flag(),
         yes_settles=node.child("yes_settles", False).flag(),
+        figure_settles=node.child("figure_settles", False).flag(),
         at_close=node.child("at_close", True).flag(),
         trust=node.child("trust", 5).number(0, 30),
         when=_trigger(node.child("when", {})),

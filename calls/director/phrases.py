@@ -22,6 +22,7 @@ _ABBREVIATIONS = (
     (re.compile(r"%"), " percent "),
 )
 _NOT_A_WORD = re.compile(r"[^a-z0-9' ]+")
+_WORD = re.compile(r"(?<!\\)\b[a-z]+")
 _SPACES = re.compile(r"\s+")
 _TOKENS = re.compile(r"\??\([^()]*\)|\S+")
 _TOKEN = re.compile(r"[a-z0-9]+\*?(\|[a-z0-9]+\*?)*")
@@ -79,10 +80,10 @@ def _expression(piece: str, pattern: str) -> str:
     return f"(?:(?:{words}) )?" if optional else f"(?:{words}) "
 
 
-def found(patterns: tuple[re.Pattern[str], ...], words: str) -> list[str]:
-    """What each fitting pattern covers, in words that came from `plain`."""
+def fitting(patterns: tuple[re.Pattern[str], ...], words: str) -> list[str]:
+    """The words of each pattern that is found in words that came from `plain`."""
     padded = f" {words} "
-    return [match.group() for p in patterns if (match := p.search(padded)) is not None]
+    return [" ".join(_WORD.findall(p.pattern)) for p in patterns if p.search(padded)]
 
 
 def matches(patterns: tuple[re.Pattern[str], ...], words: str) -> bool:

@@ -49,9 +49,10 @@ class Command(BaseCommand):
             embedder = OpenAIEmbedder(client)
             await prepare(pack, embedder, folder=settings.VAR_DIR / "cache" / "examples")
             brain = DirectorBrain(pack, difficulty, seed, embedder)
-            self.stdout.write(
-                f"{brain.pack.title}, {difficulty}, seed {seed}\n{brain.pack.goal}\n\n"
-            )
+            self.stdout.write(f"{brain.pack.title}, {difficulty}, seed {seed}")
+            if not brain.has_vectors:
+                self.stdout.write("The speech process does not answer: words alone must do.")
+            self.stdout.write(f"{brain.pack.goal}\n")
             await self._say(brain, brain.opening(), why=False)
             while True:
                 text = (await asyncio.to_thread(_ask)).strip()
