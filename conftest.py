@@ -174,3 +174,18 @@ def bells(monkeypatch) -> list[str]:
     rung: list[str] = []
     monkeypatch.setattr(bell, "_send", lambda kind: rung.append(kind.name))
     return rung
+
+
+# --- speech: one real server for all tests marked `models` ------------------------------------
+@pytest.fixture(scope="session")
+def speech_socket() -> Iterator[Path]:
+    """Where a warm speech server listens. ATHOS_TEST_SPEECH names one that runs already."""
+    from tests.speech_process import speech_process
+
+    if running := os.environ.get("ATHOS_TEST_SPEECH"):
+        yield Path(running)
+        return
+    folder = Path(tempfile.mkdtemp(prefix="athos-speech-"))  # tmp_path is too long for a socket
+    with speech_process(folder / "s"):
+        yield folder / "s"
+    shutil.rmtree(folder, ignore_errors=True)

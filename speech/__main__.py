@@ -17,6 +17,7 @@ from aiohttp import web
 
 from speech.engines import Queues, load
 from speech.server import SpeechServer
+from speech.weights import WEIGHTS
 
 NICENESS = 5  # below the live call, which shares these cores
 SHUTDOWN_SECONDS = 5
@@ -140,6 +141,9 @@ async def _serve(listener: socket.socket, models: Path) -> None:
 
 
 async def _load(server: SpeechServer, models: Path) -> None:
+    missing = [weight.name for weight in WEIGHTS if not (models / weight.name).is_file()]
+    if missing:
+        raise CannotServe(f"{missing[0]} is missing: run python -m speech.assemble first.")
     log.info("loading models")
     server.engines = await asyncio.to_thread(load, models)
     log.info("ready")

@@ -25,7 +25,7 @@ PROMPT_CHARACTERS = 1000
 SPEEDS = (0.5, 2.0)
 
 _SECONDS = {Priority.LIVE: LIVE_SECONDS, Priority.BATCH: FULL_SECONDS}
-_RAW_TYPES = ("audio/l16", "audio/pcm", "application/octet-stream")
+_RAW_TYPES = ("audio/l16", "audio/pcm")
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ class Whisper:
         decoded = self._decode(samples, _LIVE_WINDOW, self._context(prompt) + head)
         if decoded.broken:
             decoded = self._decode(samples, _GUARD_WINDOW, head)
-        invented = decoded.no_speech > 0.6 and decoded.log_probability < -0.7
+        invented = decoded.no_speech > 0.4 and decoded.log_probability < -0.7
         text = "" if invented else self.tokenizer.decode(decoded.tokens).strip()
         return Segment(text, 0.0, seconds, decoded.log_probability, decoded.no_speech)
 
