@@ -41,6 +41,7 @@ class Recording:
 
     rep: NDArray[np.int16]
     persona: NDArray[np.int16]
+    start: float  # of both, on the clock of `said`
     said: list[Said] = field(default_factory=list)
 
 
@@ -77,9 +78,7 @@ class BrowserCall:
 
     def say(self, text: str, wav: bytes) -> int:
         """Speak a clip; returns how many utterances of the persona came before its end."""
-        span = self.page.evaluate(
-            "wav => window.__voice.say(wav)", base64.b64encode(wav).decode()
-        )
+        span = self.page.evaluate("wav => window.__voice.say(wav)", base64.b64encode(wav).decode())
         self.said.append(Said(text, span["start"], span["end"]))
         return int(self.voice_state()["utterances"])
 
@@ -98,7 +97,7 @@ class BrowserCall:
         rep, persona = (
             np.frombuffer(base64.b64decode(taken[name]), np.int16) for name in ("mic", "ear")
         )
-        return Recording(rep, persona, list(self.said))
+        return Recording(rep, persona, taken["start"], list(self.said))
 
     def events(self) -> list[str]:
         return self.page.eval_on_selector_all(

@@ -6,6 +6,7 @@
   const mouth = context.createMediaStreamDestination();
   const both = context.createChannelMerger(2);
   const chunks = [];
+  let began; // clock time of the first sample kept
   const remote = { lastSound: -1, utterances: 0, silentSince: 0 };
   const LOUD = 0.004; // RMS of 10 ms
 
@@ -29,6 +30,7 @@
     await context.audioWorklet.addModule(URL.createObjectURL(new Blob([worklet], { type: "text/javascript" })));
     const keep = new AudioWorkletNode(context, "keep", { numberOfInputs: 1, channelCount: 2, channelCountMode: "explicit", channelInterpretation: "discrete" });
     keep.port.onmessage = ({ data }) => {
+      began ??= data.at - 4672 / RATE; // `at` is the start of the block that filled the 4800
       chunks.push([data.mic, data.ear]);
       for (let start = 0; start < 4800; start += 480) {
         let sum = 0;
@@ -85,15 +87,15 @@
       return { start, end: start + buffer.duration };
     },
     state: () => ({ now: context.currentTime, ...remote }),
-    /** Both channels as 16-bit samples, and empties the memory. */
+    /** Both channels as 16-bit samples, and the clock time of the first. */
     take() {
-      const taken = chunks.splice(0);
+      const taken = chunks;
       const out = [0, 1].map((channel) => {
         const pcm = new Int16Array(taken.length * 4800);
         taken.forEach((chunk, n) => chunk[channel].forEach((v, i) => (pcm[n * 4800 + i] = Math.max(-1, Math.min(1, v)) * 32767)));
         return base64(pcm);
       });
-      return { mic: out[0], ear: out[1] };
+      return { mic: out[0], ear: out[1], start: began };
     },
   };
 })();
