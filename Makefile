@@ -43,8 +43,8 @@ prove: venv-dev front test-tools ## the long proofs: soak, mutation, a million r
 
 lock: venv ## pin all requirements with hashes, after a change in pyproject.toml
 	@$(PYTHON) -m venv var/lock && var/lock/bin/python -m pip -q --disable-pip-version-check install uv
-	@var/lock/bin/uv pip compile -q --generate-hashes --no-header --no-annotate pyproject.toml -o requirements.txt
-	@var/lock/bin/uv pip compile -q --generate-hashes --no-header --no-annotate --extra dev pyproject.toml -o requirements-dev.txt
+	@var/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.txt
+	@var/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 clean: ## remove what was installed and built; your data in var/ stays
 	rm -rf .venv node_modules sdk/node_modules sdk/dist static/built .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,4 +1,4 @@
-"""A rep in a real Chromium: opens the example integrator's page, speaks, listens, keeps both sounds.
+"""A rep in a real Chromium: opens the example page, speaks, listens, keeps both sounds.
 
 Used by the journeys and by the benches. Nothing is asked of the server: what it is judged by came
 back as audio, or through the public API.
