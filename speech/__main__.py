@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -54,10 +55,12 @@ def main() -> int:
     os.nice(NICENESS)
     try:
         with bound_socket(arguments.socket) as listener:
-            asyncio.run(_serve(listener, arguments.models))
+            loaded = asyncio.run(_serve(listener, arguments.models))
     except CannotServe as problem:
         log.error("cannot serve: %s", problem)
         return 1
+    if not loaded:
+        os._exit(0)  # the thread that loads cannot be stopped, and nobody waits for it
     return 0
 
 
@@ -111,7 +114,8 @@ def bound_socket(path: Path) -> Iterator[socket.socket]:
                 path.unlink(missing_ok=True)
 
 
-async def _serve(listener: socket.socket, models: Path) -> None:
+async def _serve(listener: socket.socket, models: Path) -> bool:
+    """Serve until a signal. Whether the models had been loaded by then."""
     stop = asyncio.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
@@ -131,13 +135,14 @@ async def _serve(listener: socket.socket, models: Path) -> None:
         await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if loading.done():
             loading.result()  # a server that cannot load must not go on saying "not ready"
-        await stopping
+            await stopping
     finally:
         loading.cancel()
         stopping.cancel()
         await runner.cleanup()
         await queues.close()
         log.info("stopped")
+    return server.engines is not None
 
 
 async def _load(server: SpeechServer, models: Path) -> None:
@@ -145,7 +150,9 @@ async def _load(server: SpeechServer, models: Path) -> None:
     if missing:
         raise CannotServe(f"{missing[0]} is missing: run python -m speech.assemble first.")
     log.info("loading models")
-    server.engines = await asyncio.to_thread(load, models)
+    thread = ThreadPoolExecutor(1)  # of its own: a stop need not wait for the loop's threads
+    server.engines = await asyncio.get_running_loop().run_in_executor(thread, load, models)
+    thread.shutdown()
     log.info("ready")
 
 

@@ -25,6 +25,7 @@ _LIVE_WINDOW = 10  # seconds; shorter ones make Whisper stutter
 _GUARD_WINDOW = 20
 _CONTEXT_TOKENS = 60
 _TOKENS_PER_SECOND = 6  # more than the fastest speaker needs
+_TEMPERATURES = (0.0, 0.4)  # one repeat of a window that looped; the default repeats five times
 _SILENT_RMS = 0.003  # nothing in 50 ms above -50 dBFS: no speech, whatever Whisper would invent
 _BLOCK_SECONDS = 120  # of the full path; features of half an hour at once would take a gigabyte
 _BLOCK_SEARCH = 15  # seconds at a block's end in which its quietest moment is looked for
@@ -103,6 +104,8 @@ class Whisper:
                 block,
                 language=language,
                 beam_size=1,
+                best_of=1,
+                temperature=_TEMPERATURES,
                 condition_on_previous_text=False,
                 word_timestamps=True,
                 vad_filter=False,
