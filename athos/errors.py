@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
+from redis.exceptions import RedisError
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -58,7 +59,7 @@ def as_refusal(exc: Exception) -> AthosError:
     match exc:
         case AthosError():
             return exc
-        case OperationalError() | InterfaceError():
+        case OperationalError() | InterfaceError() | RedisError():
             return DatabaseAway(retry_after=DATABASE_RETRY_SECONDS)
         case Http404() | exceptions.NotFound():
             return NotFound()

@@ -9,6 +9,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from redis.exceptions import RedisError
 
 from athos.errors import as_refusal, is_api, refusal_response
 
@@ -42,8 +43,8 @@ class RequestIdMiddleware:
         return self._stamp(request, response)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """A page that meets a dead database says 503 as the API does; the rest is Django's."""
-        if not isinstance(exception, OperationalError | InterfaceError):
+        """A page that meets a dead engine says 503 as the API does; the rest is Django's."""
+        if not isinstance(exception, OperationalError | InterfaceError | RedisError):
             return None
         refusal = as_refusal(exception)
         if is_api(request):

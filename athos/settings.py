@@ -6,8 +6,10 @@ Real environment variables always win over that file. `docs/settings.md` lists e
 
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
+from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -45,6 +47,13 @@ def _keyring(name: str) -> dict[str, str]:
     return ring
 
 
+def _next_port(origin: str) -> str:
+    """Where `up` lets the example integrator answer."""
+    parts = urlsplit(origin)
+    port = parts.port or {"https": 443}.get(parts.scheme, 80)
+    return f"{parts.scheme}://{parts.netloc.removesuffix(f':{port}')}:{port + 1}"
+
+
 DEBUG = False
 SECRET_KEY = _secret("SECRET_KEY")
 SESSION_TOKEN_KEYS = _keyring("SESSION_TOKEN_KEYS")
@@ -53,6 +62,7 @@ ENCRYPTION_KEYS = _keyring("ENCRYPTION_KEYS")  # secrets at rest
 
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://localhost:8000").rstrip("/")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[PUBLIC_URL])
 
 INSTALLED_APPS = [
@@ -62,7 +72,10 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
     "channels",
+    "csp",
     "rest_framework",
     "drf_spectacular",
     "athos",
@@ -77,12 +90,14 @@ MIDDLEWARE = [
     "athos.middleware.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
 ]
 
 ROOT_URLCONF = "athos.urls"
@@ -131,9 +146,26 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 
+# --- signing in ------------------------------------------------------------------------------
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+ACCOUNT_ADAPTER = "tenants.sign_in.Adapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_EMAIL_NOTIFICATIONS = False
+ACCOUNT_SESSION_REMEMBER = True  # no question asked; SESSION_COOKIE_AGE decides
+ACCOUNT_RATE_LIMITS = {"login": "30/m/ip", "login_failed": "10/m/ip,5/5m/key"}
+ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXIES
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "call-pages"
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+SESSION_COOKIE_AGE = 12 * 3600
+
 # --- the bell --------------------------------------------------------------------------------
 # redis://host:port or unix:///path (Kombu wants its own spelling of a socket path).
 REDIS_URL = env.str("REDIS_URL", default="redis://localhost:1" if BOOTSTRAP else environ.Env.NOTSET)
+CHANNEL_PREFIX = env.str("CHANNEL_PREFIX", default="athos")
 _SOCKET = {"socket_timeout": 2, "socket_connect_timeout": 1}
 CHANNEL_LAYERS = {
     "default": {
@@ -143,8 +175,16 @@ CHANNEL_LAYERS = {
             "hosts": [{"address": REDIS_URL, "socket_timeout": 8, "socket_connect_timeout": 1}],
             "capacity": 500,
             "expiry": 30,
-            "prefix": env.str("CHANNEL_PREFIX", default="athos"),
+            "prefix": CHANNEL_PREFIX,
         },
+    },
+}
+CACHES = {  # counts tries to sign in, for all web processes together
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": CHANNEL_PREFIX,
+        "OPTIONS": _SOCKET,
     },
 }
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://")
@@ -206,10 +246,27 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "athos.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
-    "NUM_PROXIES": env.int("TRUSTED_PROXIES", default=0),
+    "NUM_PROXIES": TRUSTED_PROXIES,
 }
 SPECTACULAR_SETTINGS = {"TITLE": "Athos", "VERSION": "1.0.0", "OAS_VERSION": "3.1.0"}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+# Scripts run by nonce only, styles are files: nothing inline. Views that differ say so.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [NONCE],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "media-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    },
+}
+# Web sites that may frame the rep's page without naming a tenant; embedded, the example does.
+EMBED_ORIGINS = env.list("EMBED_ORIGINS", default=[_next_port(PUBLIC_URL)] if EMBEDDED else [])
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not EMBEDDED
 SECURE_HSTS_SECONDS = 0 if EMBEDDED else 31_536_000

@@ -10,6 +10,7 @@ urlpatterns = [
     path("readyz", readyz, name="readyz"),
     path("sdk/<str:name>", sdk_file),
     path("", include("calls.urls")),
+    path("", include("tenants.urls")),
 ]
 
 handler400 = "athos.errors.bad_request"

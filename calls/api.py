@@ -6,13 +6,12 @@ from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from calls.history.detail import call_of_ticket, call_progress, call_scored_get
+from calls.history.detail import call_progress, call_scored_get
 from calls.history.filters import CallFilters, limit_parse
 from calls.history.listing import Reader, calls_scored
-from calls.history.outputs import call_detail, call_for_rep, call_row
+from calls.history.outputs import call_detail, call_row
 from calls.models import Call
 from calls.services.session_jwt import InvalidToken
-from calls.services.tickets import TicketRefused, ticket_read
 from calls.services.tokens import (
     FILTERS,
     OriginNotAllowed,
@@ -24,7 +23,7 @@ from calls.services.tokens import (
 )
 from tenants.api import ApiView, json_object, text_field, text_field_or_none, timestamp
 from tenants.auth import bearer, caller_of
-from tenants.errors import AthosError, InvalidRequest
+from tenants.errors import InvalidRequest
 
 CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -36,10 +35,6 @@ PREFLIGHT = {
     "Access-Control-Max-Age": "7200",
 }
 LONGEST_DRILL_KEY = 1000  # "any string"; what is longer than a key can be is simply not found
-
-
-class InvalidTicket(AthosError):
-    code, status, message = "INVALID_TICKET", 401, "The ticket is not valid any more."
 
 
 class SessionMintApi(ApiView):
@@ -136,21 +131,6 @@ class CallStatusApi(ApiView):
         progress = call_progress(reader=_reader(request), public_id=call_id)
         reason = {"reason": progress.reason} if progress.reason else {}
         return Response({"status": progress.stage, **reason})
-
-
-class EmbedCallApi(ApiView):
-    """GET /embed/v1/call: our own rep page follows its call. The connection ticket is the right."""
-
-    authentication_classes = []
-
-    def get(self, request: Request) -> Response:
-        scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-        try:
-            ticket = ticket_read(text.strip() if scheme.lower() == "ticket" else "")
-        except TicketRefused as refused:
-            raise InvalidTicket from refused
-        record = call_of_ticket(tenant_id=ticket.tenant_id, call_id=ticket.call_id)
-        return Response(call_for_rep(record))
 
 
 def _reader(request: Request) -> Reader:

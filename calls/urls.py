@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, path
 from calls import api
 from calls.consumers import SignallingConsumer
 from calls.history.recording_links import PATH
+from calls.views import embed, pages
 from calls.views.recordings import RecordingApi
 
 API = "api/external/v1/"
@@ -15,7 +16,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(API + "calls", api.CallListApi.as_view(), name="call-list"),
     path(API + "calls/<str:call_id>", api.CallDetailApi.as_view(), name="call-detail"),
     path(API + "calls/<str:call_id>/status", api.CallStatusApi.as_view(), name="call-status"),
-    path("embed/v1/call", api.EmbedCallApi.as_view(), name="embed-call"),
+    path("embed/roleplay", embed.embed_roleplay, name="embed-roleplay"),
+    path("embed/v1/call", embed.EmbedCallApi.as_view(), name="embed-call"),
+    path("embed/v1/call/scorecard", embed.EmbedScorecard.as_view(), name="embed-scorecard"),
     path(PATH + "<str:sealed>", RecordingApi.as_view(), name="recording"),
+    path("calls", pages.call_pages, name="call-pages"),
+    path("calls/<str:call_id>", pages.call_page, name="call-page"),
 ]
 websocket_urlpatterns: list[URLPattern] = [path("live/v1", SignallingConsumer.as_asgi())]

@@ -68,7 +68,8 @@ def call_get(*, reader: Reader, public_id: str) -> CallRecord:
 def call_of_ticket(*, tenant_id: uuid.UUID, call_id: uuid.UUID) -> CallRecord:
     """The one call that a connection ticket is for."""
     with tenant_scope(tenant_id):
-        return _record(_found(Call.objects.for_tenant(tenant_id).filter(pk=call_id).first()))
+        rows = Call.objects.for_tenant(tenant_id).select_related("drill")
+        return _record(_found(rows.filter(pk=call_id).first()))
 
 
 def call_progress(*, reader: Reader, public_id: str) -> Progress:

@@ -69,6 +69,23 @@ def calls_scored(
     return Page(page, Cursor(as_of, _known(at), last.pk).write(list_digest=digest))
 
 
+def calls_recent(*, reader: Reader, limit: int, cursor: str | None = None) -> Page:
+    """A page of the reader's calls at whatever stage, the newest first, for people."""
+    digest = f"recent:{reader.tenant_id}:{reader.mode}"
+    place = Cursor.read(cursor, list_digest=digest) if cursor else None
+    with tenant_scope(reader.tenant_id):
+        rows = reader.calls().select_related("rep", "agency", "drill")
+        if place:
+            same = Q(created_at=place.at, id__lt=place.row_id)
+            rows = rows.filter(Q(created_at__lt=place.at) | same, created_at__lte=place.at)
+        found = list(rows.order_by("-created_at", "-id")[: limit + 1])
+    page = found[:limit]
+    if len(found) <= limit:
+        return Page(page, None)
+    last = page[-1].created_at
+    return Page(page, Cursor(last, last, page[-1].pk).write(list_digest=digest))
+
+
 def _filtered(rows: QuerySet[Call], filters: CallFilters) -> QuerySet[Call]:
     wanted = {
         "ended_at__gte": filters.ended_from,

@@ -52,6 +52,7 @@ def make_call(
             "ended_at": ended_at,
             "scored_at": scored_at or ended_at + timedelta(seconds=40),
             "end_reason": Call.EndReason.REP_ENDED,
+            "persona_name": "Dolores Whitfield",
         }
         return Call.objects.create(
             tenant=tenant,
@@ -62,7 +63,6 @@ def make_call(
             drill_owner_id=CATALOGUE,
             drill=the_drill(),
             drill_key="ma-full-sale",
-            persona_name="Dolores Whitfield",
             seed=7,
             **columns | fields,
         )

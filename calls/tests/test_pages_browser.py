@@ -1,0 +1,432 @@
+"""The rep's page and the dashboard in a real Chromium, served by the real web process.
+
+SCREENSHOTS=<folder> keeps pictures of every state, in both widths and colours.
+"""
+
+import json
+import os
+import re
+import urllib.request
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.conf import settings as django_settings
+from django.utils import timezone
+
+from calls.models import Call
+from calls.tests.host_page import host_page
+from calls.tests.making import make_drill, make_integrator, make_worker
+from calls.tests.making_calls import add_recording, add_scorecard, add_transcript, make_call
+from calls.tests.site import chromium, free_port, serve, visitor
+from scoring.services import rubrics_load
+from tenants.isolation import tenant_scope
+from tenants.models import Membership, User
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+
+# Playwright's synchronous interface runs a loop in this thread, where Django sees asynchronous code
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+SDK = Path(__file__).with_name("scripted_sdk.js").read_text()
+PASSWORD = "correct horse battery"
+LOOKS = [(1280, False), (1280, True), (375, False), (375, True)]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def host():
+    with host_page(free_port()) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def site(django_db_setup, host, tmp_path_factory):
+    port = int(host.origin.rpartition(":")[2])
+    with serve(tmp_path_factory.mktemp("web"), port) as origin:
+        yield origin
+
+
+@pytest.fixture
+def acme():
+    make_drill(
+        title="Medicare Advantage, full sale",
+        goal="Take Dolores from hello to a sound decision.",
+        briefing="It is the annual enrollment period. She mailed back a card asking about plans.",
+    )
+    rubrics_load()
+    make_worker()
+    return make_integrator("Acme")
+
+
+@pytest.fixture
+def frame_of(site, host, acme):
+    """Opens the host page and gives the rep's page inside, with the scripted SDK."""
+    host.embed = f"{site}/embed/roleplay?drill=ma-full-sale&difficulty=Elite"
+    host.token = lambda: mint(site, acme)
+
+    def open_page(guest):
+        guest.page.route(
+            "**/sdk/useathos-sdk.js",
+            lambda route: route.fulfill(body=SDK, content_type="text/javascript"),
+        )
+        guest.page.goto(host.origin)
+        return guest.page.frame_locator("iframe")
+
+    return open_page
+
+
+def mint(site, integrator):
+    """As the training site's backend does it."""
+    request = urllib.request.Request(
+        f"{site}/api/external/v1/session",
+        data=b'{"externalUserId": "rep_8842"}',
+        headers={
+            "Authorization": f"Bearer {integrator.secret}",
+            "Content-Type": "application/json",
+        },
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)["token"]
+
+
+def inner(guest):
+    return next(f for f in guest.page.frames if "/embed/" in f.url)
+
+
+def emit(guest, name, payload=None):
+    inner(guest).evaluate("([n, p]) => window.__session.emit(n, p)", [name, payload])
+
+
+def stage(acme, name, **fields):
+    with tenant_scope(acme.tenant.pk):
+        Call.objects.update(stage=name, **fields)
+        return Call.objects.get()
+
+
+def end(acme):
+    now = timezone.now()
+    return stage(acme, "ended", started_at=now - timedelta(seconds=37), ended_at=now)
+
+
+def visible(frame, state):
+    frame.locator(f'[data-state="{state}"]').wait_for(state="visible")
+
+
+def no_overflow(frame):
+    width = frame.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert width[0] <= width[1]
+
+
+def start_call(frame):
+    visible(frame, "ready")
+    frame.get_by_role("button", name="Start the call").click()
+    visible(frame, "live")
+
+
+# --- the rep's page ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("width", "dark"), LOOKS)
+def test_from_ready_to_a_scorecard_that_plays_its_evidence(browser, frame_of, acme, width, dark):
+    name = f"embed-{width}-{'dark' if dark else 'light'}"
+    with visitor(browser, width=width, dark=dark) as guest:
+        frame = frame_of(guest)
+        visible(frame, "ready")
+        frame.get_by_text("What will be scored").click()
+        guest.look(f"{name}-1-ready")
+        no_overflow(inner(guest))
+        start_call(frame)
+        emit(guest, "personaSpeaking", {"speaking": True})
+        guest.look(f"{name}-2-live")
+        no_overflow(inner(guest))
+        frame.get_by_role("button", name="End the call").click()
+        visible(frame, "scoring")
+        call = end(acme)
+        frame.locator('li[data-stage="ended"][data-step="now"]').wait_for()
+        guest.look(f"{name}-3-scoring")
+        add_transcript(call)
+        add_scorecard(call)
+        add_recording(call)
+        stage(acme, "transcribed")
+        frame.locator('li[data-stage="transcribed"][data-step="now"]').wait_for()
+        stage(acme, "scored", scored_at=timezone.now())
+        visible(frame, "scored")
+        guest.look(f"{name}-4-scored")
+        no_overflow(inner(guest))
+        frame.get_by_role("button", name="We do not offer every plan").click()
+        expect_playing(inner(guest), 6.5)
+        frame.get_by_role("button", name="Play from 0:20").click()
+        expect_playing(inner(guest), 20.0)
+        frame.locator(".transcript li[aria-current]").get_by_text("About forty").wait_for()
+        assert guest.context.cookies() == []
+        assert [m["type"] for m in guest.page.evaluate("heard")].count("athos:token-request") == 1
+        assert guest.console == []
+
+
+def expect_playing(frame, second):
+    frame.wait_for_function(
+        """second => {
+            const audio = document.querySelector("audio");
+            return !audio.paused && audio.currentTime > second && audio.currentTime < second + 4;
+        }""",
+        arg=second,
+        timeout=15_000,
+    )
+
+
+def test_a_reload_while_scoring_loses_nothing(browser, frame_of, acme):
+    with visitor(browser) as guest:
+        frame = frame_of(guest)
+        start_call(frame)
+        end(acme)
+        frame.get_by_role("button", name="End the call").click()
+        visible(frame, "scoring")
+        guest.page.reload()
+        frame = guest.page.frame_locator("iframe")
+        visible(frame, "scoring")
+        call = stage(acme, "scored", scored_at=timezone.now())
+        add_scorecard(call)
+        visible(frame, "scored")
+        frame.get_by_role("button", name="Practise again").click()
+        visible(frame, "live")
+        with tenant_scope(acme.tenant.pk):
+            assert Call.objects.count() == 2
+        assert guest.console == []
+
+
+def test_what_the_rep_can_do_on_the_call(browser, frame_of, acme):
+    with visitor(browser) as guest:
+        frame = frame_of(guest)
+        start_call(frame)
+        session = "window.__session"
+        frame.get_by_role("button", name="Mute").click()
+        frame.get_by_role("button", name="Unmute", pressed=True).wait_for()
+        assert inner(guest).evaluate(f"{session}.muted") is True
+        frame.get_by_role("button", name="Unmute").click()
+        assert inner(guest).evaluate(f"{session}.muted") is False
+        frame.get_by_label("Microphone").select_option("Built-in microphone")
+        assert inner(guest).evaluate(f"{session}.microphone") == "b"
+        emit(guest, "reconnecting")
+        frame.get_by_role("alert").get_by_text("Reconnecting").wait_for()
+        emit(guest, "reconnected")
+        frame.get_by_text("Reconnecting").wait_for(state="hidden")
+        emit(guest, "error", {"code": "AUDIO_PLAYBACK_BLOCKED", "message": "Click for sound."})
+        frame.get_by_role("button", name="Turn the sound on").click()
+        emit(guest, "userSpeaking", {"speaking": True})
+        assert frame.locator("#rep .does").inner_text() == "speaking"
+        assert frame.locator("#timer").inner_text().startswith("0:0")
+        assert guest.console == []
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [("rep_never_spoke", "We did not hear you"), ("scoring_incomplete", "could not be scored")],
+)
+def test_a_call_without_a_score_is_told_honestly(browser, frame_of, acme, failure, words):
+    with visitor(browser, width=375) as guest:
+        frame = frame_of(guest)
+        start_call(frame)
+        end(acme)
+        stage(acme, "failed", failure=failure)
+        frame.get_by_role("button", name="End the call").click()
+        visible(frame, "failed")
+        frame.get_by_text(words).wait_for()
+        guest.look(f"embed-375-light-5-{failure}")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        ("MIC_PERMISSION_DENIED", "Allow it in the address bar"),
+        ("SERVICE_UNAVAILABLE", "All lines are busy"),
+    ],
+)
+def test_a_call_that_does_not_start_says_what_to_do(browser, frame_of, refusal, words):
+    with visitor(browser) as guest:
+        frame = frame_of(guest)
+        visible(frame, "ready")
+        inner(guest).evaluate("code => (window.__refusal = code)", refusal)
+        frame.get_by_role("button", name="Start the call").click()
+        visible(frame, "failed")
+        frame.get_by_text(words).wait_for()
+        guest.look(f"embed-1280-light-6-{refusal}")
+        inner(guest).evaluate("window.__refusal = undefined")
+        frame.get_by_role("button", name="Try again").click()
+        visible(frame, "live")
+
+
+def test_the_training_site_may_refuse_or_be_silent(browser, frame_of):
+    with visitor(browser) as guest:
+        guest.page.clock.install()
+        frame = frame_of(guest)
+        visible(frame, "ready")
+        guest.page.evaluate("answer = 'refuse'")
+        frame.get_by_role("button", name="Start the call").click()
+        frame.get_by_text("Finish lesson 3 first.").wait_for()
+        guest.page.evaluate("answer = 'silence'")
+        frame.get_by_role("button", name="Try again").click()
+        visible(frame, "connecting")
+        guest.page.clock.fast_forward(21_000)
+        frame.get_by_text("did not answer").wait_for()
+
+
+def test_an_answer_from_another_origin_is_not_heard(browser, frame_of):
+    with visitor(browser) as guest:
+        frame = frame_of(guest)
+        visible(frame, "ready")
+        guest.page.evaluate("answer = 'silence'")
+        frame.get_by_role("button", name="Start the call").click()
+        visible(frame, "connecting")
+        inner(guest).evaluate(
+            "() => window.postMessage({type: 'athos:token', token: 'x'}, location.origin)"
+        )
+        guest.page.wait_for_timeout(300)
+        visible(frame, "connecting")
+        frame.get_by_role("button", name="Cancel").click()
+        visible(frame, "ready")
+
+
+def test_a_forgotten_tab_is_asked_and_then_ended(browser, frame_of, acme):
+    with visitor(browser) as guest:
+        guest.page.clock.install()
+        frame = frame_of(guest)
+        start_call(frame)
+        guest.page.clock.fast_forward(299_000)
+        assert frame.get_by_role("dialog").count() == 0
+        guest.page.clock.fast_forward(2_000)
+        frame.get_by_role("dialog").wait_for()
+        guest.look("embed-1280-light-7-still-there")
+        frame.get_by_role("button", name="I am here").click()
+        frame.get_by_role("dialog").wait_for(state="hidden")
+        guest.page.clock.fast_forward(301_000)
+        frame.get_by_role("dialog").wait_for()
+        emit(guest, "userSpeaking", {"speaking": True})
+        frame.get_by_role("dialog").wait_for(state="hidden")
+        guest.page.clock.fast_forward(301_000)
+        frame.get_by_role("dialog").wait_for()
+        end(acme)
+        guest.page.clock.fast_forward(61_000)
+        visible(frame, "scoring")
+
+
+def test_nobody_else_may_frame_it(browser, frame_of, host, site):
+    with visitor(browser) as guest:
+        frame_of(guest)
+        guest.page.goto(host.origin.replace("localhost", "127.0.0.1"))
+        guest.page.wait_for_timeout(500)
+        assert any("frame-ancestors" in said for said in guest.console)
+
+
+def test_alone_it_says_where_it_belongs(browser, site):
+    with visitor(browser) as guest:
+        guest.page.goto(f"{site}/embed/roleplay?drill=ma-full-sale")
+        guest.page.get_by_text("Open this from your training site").wait_for()
+        assert guest.console == []
+
+
+def test_the_whole_way_by_keyboard(browser, frame_of, acme):
+    with visitor(browser) as guest:
+        frame = frame_of(guest)
+        visible(frame, "ready")
+        for _ in range(6):
+            guest.page.keyboard.press("Tab")
+            if inner(guest).evaluate("document.activeElement.id") == "start":
+                break
+        guest.page.keyboard.press("Enter")
+        visible(frame, "live")
+        assert inner(guest).evaluate("document.activeElement.textContent") == "On the call"
+        reached = []
+        for _ in range(4):
+            guest.page.keyboard.press("Tab")
+            reached.append(inner(guest).evaluate("document.activeElement.id"))
+        assert [i for i in reached if i] == ["microphone", "mute", "end"]
+
+
+# --- the dashboard -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def manager(acme):
+    user = User.objects.create_user("manager@example.com", PASSWORD)
+    with tenant_scope(acme.tenant.pk):
+        Membership.objects.create(tenant=acme.tenant, user=user, role=Membership.Role.MANAGER)
+    return user
+
+
+@pytest.fixture
+def calls(acme):
+    for number, name in enumerate(["live", "ended", "transcribed", "failed", "scored"]):
+        make_call(acme.tenant, user=f"rep_{number}", agency="Chicago North", stage=name,
+                  failure="rep_never_spoke" if name == "failed" else "")  # fmt: skip
+    call = make_call(acme.tenant, user="kim.larsson@harbor.example", agency="Boston")
+    add_transcript(call)
+    add_scorecard(call)
+    add_recording(call)
+    return call
+
+
+@pytest.mark.parametrize(("width", "dark"), LOOKS)
+def test_a_manager_signs_in_and_listens(browser, site, manager, calls, width, dark):
+    name = f"pages-{width}-{'dark' if dark else 'light'}"
+    with visitor(browser, width=width, dark=dark) as guest:
+        page = guest.page
+        page.goto(site)
+        guest.look(f"{name}-1-sign-in")
+        page.get_by_label("E-mail").fill("manager@example.com")
+        page.get_by_label("Password").fill("wrong")
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("alert").wait_for()
+        guest.look(f"{name}-2-refused")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="Calls").wait_for()
+        guest.look(f"{name}-3-calls")
+        no_overflow(page)
+        page.locator("tbody tr").first.click()
+        page.get_by_role("heading", name="Scorecard").wait_for()
+        guest.look(f"{name}-4-call")
+        no_overflow(page)
+        page.get_by_role("button", name="What do you pay").click()
+        expect_playing(page, 16.5)
+        page.get_by_role("button", name="Play from 0:05").click()
+        expect_playing(page, 5.0)
+        page.goto(f"{site}/calls/athos_call_{'x' * 21}")
+        page.get_by_text("There is nothing here").wait_for()
+        guest.look(f"{name}-5-not-found")
+        page.goto(f"{site}/calls")
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_role("heading", name="Sign in").wait_for()
+        wanted = [said for said in guest.console if "404" not in said]
+        assert wanted == []
+
+
+def test_without_scripts_the_pages_still_read(browser, site, manager, calls):
+    with visitor(browser, java_script_enabled=False) as guest:
+        page = guest.page
+        page.goto(f"{site}/sign-in")
+        page.get_by_label("E-mail").fill("manager@example.com")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.goto(f"{site}/calls/{calls.public_id}")
+        assert "We do not offer every plan." in page.inner_text("main")
+        assert re.search(r"\d{4}, \d\d:\d\d UTC", page.inner_text("main"))
+
+
+def test_the_session_cookie_is_closed_to_scripts(browser, site, manager):
+    with visitor(browser) as guest:
+        guest.page.goto(f"{site}/sign-in")
+        guest.page.get_by_label("E-mail").fill("manager@example.com")
+        guest.page.get_by_label("Password").fill(PASSWORD)
+        guest.page.keyboard.press("Enter")
+        guest.page.get_by_role("heading", name="Calls").wait_for()
+        cookie = next(
+            c for c in guest.context.cookies() if c["name"] == django_settings.SESSION_COOKIE_NAME
+        )
+        assert cookie["httpOnly"]
+        assert cookie["sameSite"] == "Lax"

@@ -1,0 +1,73 @@
+"""The dashboard's pages of calls."""
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_safe
+
+from calls.history.detail import CallNotFound, call_get
+from calls.history.listing import Reader, calls_recent
+from calls.models import Call
+from calls.views import presenting
+from tenants.errors import InvalidRequest
+from tenants.members import Member, for_members
+from webhooks.selectors import deliveries_of
+
+PAGE = 25  # calls
+
+
+@require_safe
+@for_members
+def call_pages(request: HttpRequest, member: Member) -> HttpResponse:
+    """GET /calls: the newest first, older ones by `before`."""
+    try:
+        page = calls_recent(
+            reader=_reader(member), limit=PAGE, cursor=request.GET.get("before", "")
+        )
+    except InvalidRequest:
+        return redirect("call-pages")
+    context = {
+        "member": member,
+        "rows": [_row(call) for call in page.calls],
+        "older": page.next_cursor,
+        "is_first": "before" not in request.GET,
+    }
+    return render(request, "calls/list.html", context)
+
+
+@require_safe
+@for_members
+def call_page(request: HttpRequest, member: Member, call_id: str) -> HttpResponse:
+    """GET /calls/<public id>"""
+    try:
+        record = call_get(reader=_reader(member), public_id=call_id)
+    except CallNotFound as missing:
+        raise Http404 from missing
+    call = record.call
+    context = {
+        "member": member,
+        "row": _row(call),
+        "failure": presenting.failure_of(call),
+        "ending": presenting.ENDINGS.get(call.end_reason, ""),
+        "result": presenting.result_of(record, rep_name=call.rep.name or call.external_user_id),
+        "versions": (record.score or {}).get("versions"),
+        "deliveries": deliveries_of(tenant=member.tenant_id, subject_id=call.pk),
+    }
+    return render(request, "calls/detail.html", context)
+
+
+def _reader(member: Member) -> Reader:
+    return Reader(member.tenant_id, member.membership.agencies)
+
+
+def _row(call: Call) -> dict[str, object]:
+    stage, stage_name = presenting.stage_of(call)
+    return {
+        "call": call,
+        "rep": call.rep.name or call.external_user_id,
+        "agency": (call.agency and call.agency.name) or call.external_agency_id or "",
+        "drill": call.drill.title,
+        "stage": stage,
+        "stage_name": stage_name,
+        "length": presenting.length_of(call),
+        "at": call.started_at or call.created_at,
+    }

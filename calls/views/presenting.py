@@ -1,0 +1,210 @@
+"""Calls in words and shapes for templates. No query here, no HTML either."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from calls.history.detail import CallRecord, progress_of
+from calls.history.outputs import duration_seconds
+from calls.models import Call, TranscriptLine
+
+STAGES = {
+    "live": "Live",
+    "ended": "Transcribing",
+    "transcribed": "Scoring",
+    "scored": "Scored",
+    "failed": "Not scored",
+}
+FAILURES = {
+    "NEVER_CONNECTED": "The call was never connected.",
+    "REP_NEVER_SPOKE": "The rep was not heard, so there is nothing to score.",
+    "SCORING_INCOMPLETE": "The call could not be scored.",
+}
+ENDINGS = {
+    "rep_ended": "the rep hung up",
+    "network_lost": "the connection was lost",
+    "worker_lost": "our server was lost",
+    "ceiling": "two hours were over",
+    "never_connected": "nobody connected",
+    "engines_failed": "our speech engines failed",
+}
+VERDICTS = {
+    "yes": "Met",
+    "partial": "Partly met",
+    "no": "Missed",
+    "not_applicable": "Did not come up",
+}
+METRICS = (  # key, label, form, what it means
+    ("talkRatio", "Rep's share of the talking", "percent", "silence left out"),
+    ("paceWordsPerMinute", "Pace", "words/min", "while the rep speaks"),
+    ("longestMonologueSec", "Longest monologue", "clock", "of the rep, without an answer"),
+    ("questions", "Questions asked", "count", ""),
+    ("interruptions", "Interruptions", "count", "the rep began over the persona"),
+    ("patienceSec", "Patience", "seconds", "median pause before the rep answers"),
+    ("silenceSec", "Silence", "clock", "our own response time left out"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A moment of the recording: `seconds` for the player, `clock` for people."""
+
+    seconds: float
+    clock: str
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    title: str
+    verdict: str
+    state: str  # yes, partial, no, not_applicable, unverified
+    points: str
+    advice: str
+    reason: str
+    quote: str
+    place: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredSection:
+    title: str
+    earned: float
+    possible: int
+    criteria: tuple[Criterion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    is_rep: bool
+    speaker: str
+    text: str
+    place: Place
+    end: float
+    interrupted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    label: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a call, for the scorecard's partial."""
+
+    overall: int | None
+    summary: str
+    feedback: Sequence[str]
+    sections: Sequence[ScoredSection]
+    lines: Sequence[Line]
+    figures: Sequence[Figure]
+    audio_url: str | None
+
+
+def result_of(record: CallRecord, *, rep_name: str) -> Result:
+    score = record.score or {}
+    names = {"user": rep_name, "assistant": record.call.persona_name}
+    return Result(
+        overall=score.get("overallScore"),
+        summary=score.get("summary", ""),
+        feedback=[part for part in score.get("feedback", "").split("\n") if part.strip()],
+        sections=sections_of(score),
+        lines=[_line(line, names) for line in record.lines],
+        figures=figures_of(score.get("metrics") or {}),
+        audio_url=record.audio.url if record.audio else None,
+    )
+
+
+def sections_of(score: Mapping[str, Any]) -> list[ScoredSection]:
+    criteria = score.get("criteria") or []
+    return [
+        ScoredSection(
+            title=section["title"],
+            earned=section["earned"],
+            possible=section["possible"],
+            criteria=tuple(_criterion(c) for c in criteria if c["section"] == section["key"]),
+        )
+        for section in score.get("sections") or []
+    ]
+
+
+def figures_of(metrics: Mapping[str, float | None]) -> list[Figure]:
+    """What could be measured; the rest is left out."""
+    return [
+        Figure(label, _figure(value, form), note)
+        for key, label, form, note in METRICS
+        if (value := metrics.get(key)) is not None
+    ]
+
+
+def stage_of(call: Call) -> tuple[str, str]:
+    """The published stage, and its name for people."""
+    stage = progress_of(call).stage
+    return stage, STAGES[stage]
+
+
+def failure_of(call: Call) -> str:
+    reason = progress_of(call).reason
+    return FAILURES[reason] if reason else ""
+
+
+def length_of(call: Call) -> str:
+    seconds = duration_seconds(call)
+    return "" if seconds is None else clock(seconds)
+
+
+def clock(seconds: float) -> str:
+    """75.4 -> 1:15"""
+    whole = int(seconds)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _criterion(criterion: Mapping[str, Any]) -> Criterion:
+    evidence = criterion["evidence"]
+    quoted = evidence.get("kind") == "quote"
+    verified = criterion["verified"]
+    answer = criterion["answer"]
+    counts = verified and answer != "not_applicable"
+    return Criterion(
+        title=criterion["title"],
+        verdict=VERDICTS[answer] if verified else "Not verified",
+        state=answer if verified else "unverified",
+        points=f"{criterion['points']:g} of {criterion['maxPoints']}" if counts else "not counted",
+        advice=criterion["advice"] if answer in ("no", "partial") else "",
+        reason=criterion["reason"],
+        quote=evidence["quote"] if quoted else "",
+        place=_place(evidence["start"]) if quoted else None,
+    )
+
+
+def _line(line: TranscriptLine, names: Mapping[str, str]) -> Line:
+    return Line(
+        is_rep=line.role == "user",
+        speaker=names[line.role],
+        text=line.text,
+        place=_place(line.start_time),
+        end=round(line.end_time, 2),
+        interrupted=line.interrupted,
+    )
+
+
+def _place(seconds: float) -> Place:
+    return Place(round(seconds, 2), clock(seconds))
+
+
+def _figure(value: float, form: str) -> str:
+    match form:
+        case "percent":
+            return f"{round(100 * value)} %"
+        case "clock":
+            return clock(value)
+        case "seconds":
+            return f"{value:.1f} s"
+        case "count":
+            return f"{value:g}"
+        case unit:
+            return f"{round(value)} {unit}"

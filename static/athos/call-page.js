@@ -1,0 +1,4 @@
+import { bindPlayer } from "./player.js";
+
+const result = document.querySelector(".result");
+if (result) bindPlayer(result);
