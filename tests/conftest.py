@@ -22,8 +22,6 @@ READY_WITHIN = 240.0  # seconds; a first start assembles the model files
 OWN_SETTINGS = re.compile(
     r"DATABASE_|REDIS_|SECRET|ENCRYPTION|API_KEY_|SESSION_TOKEN|DJANGO_|ATHOS_"
 )
-    r"DATABASE_|REDIS_|SECRET|ENCRYPTION|API_KEY_|SESSION_TOKEN|DJANGO_|ATHOS_"
-)
 
 
 @dataclass
