@@ -44,7 +44,7 @@ def _keep(claim: Claim[Call], rubric: Rubric, assessment: Assessment) -> None:
             tenant_id=call.tenant_id, call_id=call.pk, rubric=rubric, assessment=assessment
         )
         call_succeed(call=call)
-    logger.info("call_scored", extra={"call_id": str(claim.pk)})
+    logger.info("call_scored", extra={"call_id": call.public_id})
 
 
 async def _assess(transcript: Transcript, rubric: Rubric) -> Assessment:

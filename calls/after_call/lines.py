@@ -4,7 +4,6 @@ The rep's words come recognised, with their times. The persona's words are known
 them lies is found in the sound of its channel.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -111,13 +110,16 @@ def spread(text: str, sounding: Sequence[Stretch]) -> tuple[Word, ...]:
     """
     words = text.split()
     total = sum(stretch.end - stretch.start for stretch in sounding)
-    letters = sum(len(word) + 1 for word in words)
-    found, passed = [], 0
+    letter = total / sum(len(word) + 1 for word in words)
+    found, passed = [], 0.0
     for word in words:
-        start = _sounding_at(sounding, total * passed / letters, opening=True)
-        passed += len(word) + 1
-        end = _sounding_at(sounding, total * passed / letters, opening=False)
-        found.append(Word(word, start, max(start, end), 1.0))
+        length = letter * (len(word) + 1)
+        stretch, start = _sounding_at(sounding, passed + length / 2)
+        passed += length
+        # A word that would lie over a pause belongs to the side on which most of it sounds.
+        begin, end = max(start - length / 2, stretch.start), min(start + length / 2, stretch.end)
+        begin = max(begin, found[-1].end) if found else begin
+        found.append(Word(word, begin, max(begin, end), 1.0))
     return tuple(found)
 
 
@@ -144,18 +146,14 @@ def _parted(before: float, after: float, others: Sequence[Stretch]) -> bool:
     return sum(stretch.end - stretch.start for stretch in heard) >= PERSONA_BETWEEN
 
 
-def _sounding_at(sounding: Sequence[Stretch], passed: float, *, opening: bool) -> float:
-    """The time at which `passed` seconds have sounded; at a pause its end when `opening`."""
-    ends = []
-    total = 0.0
+def _sounding_at(sounding: Sequence[Stretch], passed: float) -> tuple[Stretch, float]:
+    """The time at which `passed` seconds have sounded, and the stretch in which it lies."""
     for stretch in sounding:
-        total += stretch.end - stretch.start
-        ends.append(total)
-    nudge = 1e-6 if opening else -1e-6
-    number = min(bisect_right(ends, passed + nudge), len(sounding) - 1)
-    inside = passed - (ends[number - 1] if number else 0.0)
-    stretch = sounding[number]
-    return min(max(stretch.start + inside, stretch.start), stretch.end)
+        length = stretch.end - stretch.start
+        if passed <= length:
+            return stretch, stretch.start + passed
+        passed -= length
+    return sounding[-1], sounding[-1].end
 
 
 def _echo(line: Line, persona: Sequence[Line]) -> bool:

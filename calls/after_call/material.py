@@ -22,8 +22,7 @@ class StorageUnavailable(Exception):
 class Material:
     """Times in seconds of the call."""
 
-    call_id: uuid.UUID
-    tenant_id: uuid.UUID
+    public_id: str
     seconds: float
     hints: tuple[str, ...]
     rep_said: tuple[Said, ...]
@@ -42,8 +41,7 @@ def material_read(*, tenant_id: uuid.UUID, call_id: uuid.UUID) -> Material:
             for channel in RecordingPart.Channel
         }
         return Material(
-            call_id=call_id,
-            tenant_id=tenant_id,
+            public_id=call.public_id,
             seconds=_seconds(call, tapes.values()),
             hints=tuple(call.drill.pack.get("hints", ())),
             rep_said=tuple(turn for role, turn in said if role == Turn.Role.USER),

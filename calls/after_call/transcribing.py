@@ -65,7 +65,7 @@ def _keep(claim: Claim[Call], material: Material, recording: RecordingFile | Non
         if recording is not None:
             default_storage.delete(recording.name)
         raise
-    facts = {"call_id": str(claim.pk), "lines": len(lines)}
+    facts = {"call_id": material.public_id, "lines": len(lines)}
     logger.info("call_transcribed", extra=facts)
 
 

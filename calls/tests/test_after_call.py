@@ -1,6 +1,7 @@
 """From an ended call to its transcript, recording, score and event, with the real engines."""
 
 import io
+import json
 
 import av
 import jiwer
@@ -35,7 +36,10 @@ LONG_LINE = (
     "Well, I have to say that my neighbor changed her plan last year, "
     "and then her doctor was not covered any more, and she was very unhappy about all of that."
 )
-RUBRIC = rubric_content(check_content("greets", rule={"yes": {"say": ["my name is"]}}))
+RUBRIC = rubric_content(
+    check_content("greets", rule={"yes": {"say": ["my name is"]}}),
+    check_content("asks", examples=["Which doctors do you see?"], rule={"yes": {"similar": 0.5}}),
+)
 CUT_IN = "I understand. Let me put your mind at ease about that."
 
 
@@ -75,7 +79,11 @@ def hold_conversation(voices, script=SCRIPT):
 
 @pytest.fixture
 def conversation(engines, voices):
-    call = live_call(hints=["Carol", "Doctor Patel"], rubric="small")
+    return conversation_make(voices, rubric="small")
+
+
+def conversation_make(voices, **pack):
+    call = live_call(hints=["Carol", "Doctor Patel"], **pack)
     rep, persona, turns, seconds = hold_conversation(voices)
     for role, text, start, end in turns:
         latency = {"total": 500.0} if role == "assistant" else {}
@@ -178,3 +186,194 @@ def test_a_stranger_sees_neither_transcript_nor_recording(conversation, bells):
     stranger = after_call.make_integrator("Stranger")
     with tenant_scope(stranger.tenant.pk):
         assert not TranscriptLine.objects.exists() and not Recording.objects.exists()
+
+
+# --- nobody spoke
+
+
+def coloured(seconds, power, level, seed):
+    """Noise whose spectrum falls with frequency to that power; `level` is its RMS."""
+    rng = np.random.default_rng(seed)
+    length = round(seconds * 48_000)
+    spectrum = np.fft.rfft(rng.normal(size=length))
+    spectrum[1:] /= np.arange(1, len(spectrum)) ** power
+    spectrum[0] = 0
+    sound = np.fft.irfft(spectrum, length)
+    return (sound / np.sqrt(np.mean(sound**2)) * level * 32768).clip(-32768, 32767).astype(np.int16)
+
+
+def bursts(seconds, every, length, level, seed):
+    """Short noises: keys, clicks, a chair, a breath."""
+    sound = np.zeros(round(seconds * 48_000))
+    rng = np.random.default_rng(seed)
+    shape = np.hanning(round(length * 48_000))
+    for at in np.arange(0.3, seconds - length - 1.0 - every / 3, every):
+        begin = round((at + rng.uniform(0, every / 3)) * 48_000)
+        sound[begin : begin + len(shape)] += shape * rng.normal(size=len(shape)) * level * 32768
+    return sound.clip(-32768, 32767).astype(np.int16)
+
+
+def tones(seconds, hertz, level):
+    """A hum, a ring, hold music."""
+    at = np.arange(round(seconds * 48_000)) / 48_000
+    sound = sum(np.sin(2 * np.pi * f * at) for f in hertz) / len(hertz)
+    swell = 0.6 + 0.4 * np.sin(2 * np.pi * 0.5 * at)
+    return (sound * swell * level * 32768).astype(np.int16)
+
+
+def no_speech_at_all():
+    """Six minutes in which nobody speaks."""
+    return np.concatenate(
+        [
+            after_call.silence(60),
+            coloured(45, 0.0, 0.003, 1),
+            coloured(45, 0.5, 0.02, 2),
+            coloured(30, 0.5, 0.1, 3),
+            coloured(30, 1.0, 0.05, 4),
+            tones(30, [60, 120, 180], 0.1),
+            tones(30, [262, 330, 392], 0.2),
+            bursts(30, 0.25, 0.02, 0.3, 5),
+            bursts(30, 2.0, 0.15, 0.3, 6),
+            bursts(30, 4.0, 0.8, 0.05, 7),
+        ]
+    )
+
+
+def test_silence_and_noise_make_no_sentence(engines, bells):
+    call = live_call(hints=["Carol Whitaker", "Eliquis", "Medicare Advantage"])
+    sound = no_speech_at_all()
+    seconds = len(sound) / 48_000
+    assert seconds >= 300
+    call.said("user", "Thank you for watching.", 130.0, 133.0)  # what the live call made of it
+    call.record(rep=sound)
+    call.end(seconds)
+    transcribe_due()
+    assert lines_of(call.now()) == []
+    after = call.now()
+    assert (after.stage, after.failure) == (Call.Stage.FAILED, Call.Failure.REP_NEVER_SPOKE)
+    assert after.due_at is None
+    assert told(after) == ("REP_NEVER_SPOKE", False)
+    assert "score" not in bells
+    with tenant_scope(after.tenant_id):
+        assert Recording.objects.get().duration == pytest.approx(seconds, abs=0.05)
+
+
+def told(call):
+    """The one event of the call: reason and success."""
+    with tenant_scope(call.tenant_id):
+        body = json.loads(bytes(Event.objects.get().body))
+    assert body["callId"] == call.public_id and body["externalUserId"] == call.external_user_id
+    return body.get("reason"), body["success"]
+
+
+def test_a_call_in_which_nothing_was_recorded_fails(engines):
+    call = live_call()
+    call.end(3.0)
+    transcribe_due()
+    assert call.now().failure == Call.Failure.REP_NEVER_SPOKE
+    with tenant_scope(call.owned.tenant_id):
+        assert not Recording.objects.exists()
+
+
+# --- what a call may have gone through
+
+
+def test_lost_parts_cost_their_words_and_nothing_else(engines, voices):
+    """The rep's second line was recorded and its files are gone; the third was never recorded."""
+    call = live_call()
+    rep, persona, turns, seconds = hold_conversation(voices)
+    lost, missing = turns[3], turns[5]
+    for role, text, start, end in turns:
+        call.said(role, text, start, end)
+    call.record(rep=rep[: round(missing[2] * 48_000)], persona=persona[: round(seconds * 48_000)])
+    call.end(seconds)
+    with tenant_scope(call.owned.tenant_id):
+        parts = call.now().recording_parts.filter(channel="rep")
+        for part in parts.filter(offset__gt=lost[2] - 5, offset__lt=lost[3]):
+            default_storage.delete(part.file.name)
+    transcribe_due()
+    lines = lines_of(call.now())
+    assert [line.text for line in lines if line.role == "assistant"] == [
+        text for role, text, *_ in turns if role == "assistant"
+    ]
+    rep_lines = [line for line in lines if line.role == "user"]
+    assert "James" in rep_lines[0].text
+    assert rep_lines[-1].text == missing[1]
+    assert rep_lines[-1].start_time == pytest.approx(missing[2], abs=0.01)
+
+
+def test_a_call_carried_by_two_workers_is_one_call(engines, voices):
+    """The first worker was cut off in the persona's second line and never wrote that turn."""
+    call = live_call()
+    rep, persona, turns, seconds = hold_conversation(voices)
+    over = round((turns[2][2] + 2.0) * 50) / 50
+    at = round(over * 48_000)
+    call.record(rep=rep[: at + 48_000], persona=persona[: at + 48_000])
+    for role, text, start, end in turns[:2]:
+        call.said(role, text, start, end)
+    call.taken_over()
+    until = round(seconds * 48_000)
+    call.record(rep=rep[at:until], persona=persona[at:until], at=over)
+    for role, text, start, end in turns[3:]:
+        call.said(role, text, start, end)
+    call.end(seconds)
+    transcribe_due()
+    lines = lines_of(call.now())
+    assert [line.role for line in lines] == [role for role, *_ in turns]
+    for line, (_, text, start, end) in zip(lines, turns, strict=True):
+        assert wer(text, line.text) <= 0.35
+        assert start - 0.4 <= line.start_time <= line.end_time <= end + 0.4
+
+
+def test_a_speech_server_that_is_away_costs_a_wait(conversation, settings, socket, bells):
+    call = conversation[0]
+    settings.SPEECH_URL = "http+unix:///nowhere.sock"
+    transcribe_due()
+    waiting = call.now()
+    assert (waiting.stage, waiting.last_error) == (Call.Stage.ENDED, "SPEECH_UNAVAILABLE")
+    assert waiting.failures == 1
+    settings.SPEECH_URL = f"http+unix://{socket}"
+    change(call, lease_until=None)
+    transcribe_due()
+    assert call.now().stage == Call.Stage.TRANSCRIBED
+
+
+def change(call, **values):
+    with tenant_scope(call.owned.tenant_id):
+        Call.objects.filter(pk=call.owned.id).update(**values)
+
+
+@pytest.mark.parametrize("kind", ["transcribe", "score"])
+def test_work_given_up_tells_the_customer_once(conversation, settings, kind, bells):
+    call = conversation[0]
+    stage = Call.Stage.ENDED
+    if kind == "score":
+        transcribe_due()
+        stage = Call.Stage.TRANSCRIBED
+    settings.SPEECH_URL = "http+unix:///nowhere.sock"
+    change(call, failures=19)
+    (transcribe_due if kind == "transcribe" else score_due)()
+    parked = call.now()
+    assert parked.parked_at is not None
+    assert (parked.stage, parked.failure) == (stage, Call.Failure.SCORING_INCOMPLETE)
+    assert told(parked) == ("SCORING_INCOMPLETE", False)
+
+
+def test_a_call_unparked_is_scored_after_all(conversation, settings, socket, bells):
+    call = conversation[0]
+    settings.SPEECH_URL = "http+unix:///nowhere.sock"
+    change(call, failures=19)
+    transcribe_due()
+    settings.SPEECH_URL = f"http+unix://{socket}"
+    change(call, parked_at=None, failures=0)
+    transcribe_due()
+    score_due()
+    assert (call.now().stage, call.now().failure) == (Call.Stage.SCORED, "")
+
+
+def test_a_call_without_a_rubric_waits_for_a_person(engines, voices, bells):
+    call = conversation_make(voices, rubric="none-such")[0]
+    transcribe_due()
+    score_due()
+    assert call.now().last_error == "RUBRIC_MISSING"
+    assert told(call.now()) == ("SCORING_INCOMPLETE", False)
