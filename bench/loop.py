@@ -18,7 +18,7 @@ import numpy as np
 
 from tests.acoustics import HOP, LOUD, TurnTiming, levels, timings
 from tests.browser_call import BrowserCall, browser_call
-from tests.clips import Clip, human, spoken
+from tests.clips import Clip, human, speech_socket, spoken
 
 LINES = [
     "Hi, this is Adam from Harbor Health. How are you today?",
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     demo = json.loads((options.var / "demo.json").read_text())
-    socket = options.var / "run" / "speech.sock"
+    socket = speech_socket(options.var)
     lines = list((options.var / "live" / "lines").glob("*/*"))
     clips = [spoken(line, socket, pauses=True) for line in LINES] + human(4)
     readies, firsts, turns, missing = [], [], [], 0

@@ -32,6 +32,15 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+def speech_socket(var: Path) -> Path:
+    """Where the speech server of a running `up` listens; not below `var` when that is too long."""
+    for line in (var / "embedded.env").read_text().splitlines():
+        name, _, value = line.partition("=")
+        if name == "SPEECH_URL":
+            return Path(value.strip("'\"").removeprefix("http+unix://"))
+    raise LookupError("embedded.env names no SPEECH_URL")
+
+
 def wav_of(pcm: np.ndarray, rate: int) -> bytes:
     target = io.BytesIO()
     with wave.open(target, "wb") as file:

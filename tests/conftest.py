@@ -16,6 +16,8 @@ from urllib.request import Request, urlopen
 import psutil
 import pytest
 
+from tests.clips import speech_socket
+
 ROOT = Path(__file__).resolve().parent.parent
 READY_WITHIN = 240.0  # seconds; a first start assembles the model files
 # What conftest.py set for the tests' own throw-away engines must not reach the product.
@@ -39,7 +41,7 @@ class Product:
 
     @property
     def speech_socket(self) -> Path:
-        return self.var / "run" / "speech.sock"
+        return speech_socket(self.var)
 
     def api(self, path: str) -> tuple[int, dict]:
         """GET with the demo's key."""
