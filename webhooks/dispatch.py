@@ -1,26 +1,24 @@
 """The sender's loop: claim what is due, keep many attempts in flight, write each one down.
 
-One at a time on a machine: a single event loop carries more than a machine can sign and encrypt,
-and a second would only take a worker's process from other quick work.
+Meant to run once on a machine (`webhooks.place`): one event loop keeps hundreds of attempts in
+flight, and a second would only take a worker's process from other quick work.
 """
 
 import asyncio
-import fcntl
 import logging
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import groupby
-from pathlib import Path
 from typing import TypeVar
 
-from django.db import DatabaseError, connection
+from django.db import Error, InterfaceError, OperationalError, connection
 
 from webhooks.models import Delivery
 from webhooks.outcomes import Outcome, Parcel
+from webhooks.place import Place
 from webhooks.selectors import parcels
 from webhooks.sending import DEADLINE_SECONDS, Internet, Sender
 from webhooks.services import attempt_record, delivery_abandon
@@ -35,6 +33,7 @@ LOOK_SECONDS = 0.2  # what becomes due while others are in flight waits so long 
 GATHER_SECONDS = 0.02  # attempts that end together make room for one look, not one look each
 WRITERS = 3  # threads, each with a database connection while it writes
 WRITE_AGAIN_SECONDS = 0.5
+WRITE_SECONDS = 8.0  # then the delivery goes back, and is sent once more
 LIMIT_SECONDS = bell.DRAIN_SECONDS + 2 * DEADLINE_SECONDS  # after which no lease is renewed
 
 Result = TypeVar("Result")
@@ -53,8 +52,9 @@ class Dispatcher:
         self._claims: list[Claim[Delivery]] = []
         self._attempts: set[asyncio.Task[None]] = set()
 
-    async def run(self, *, seconds: float, over: Callable[[], None] = lambda: None) -> None:
-        """Claim for so many seconds, then end what is in flight. `over` is called in between."""
+    async def run(self, *, seconds: float, place: Place | None = None) -> None:
+        """Claim for so many seconds, leave the place to the next, and end what is in flight."""
+        self._place = place
         with (
             ThreadPoolExecutor(WRITERS, thread_name_prefix="deliver") as self._threads,
             hold_open(self._claims, limit=LIMIT_SECONDS),
@@ -63,12 +63,15 @@ class Dispatcher:
                 try:
                     await self._claim_until(time.monotonic() + seconds)
                 finally:
-                    over()
+                    if place:
+                        place.leave()
                     while self._attempts:
                         await asyncio.wait(self._attempts)
 
     async def _claim_until(self, until: float) -> None:
         while time.monotonic() < until:
+            if self._place:
+                self._place.keep()
             room = min(BATCH, self._most - len(self._attempts))
             jobs = await self._in_thread(_claim, room) if room > 0 else []
             for job in jobs:
@@ -110,22 +113,6 @@ class Dispatcher:
         return await loop.run_in_executor(self._threads, _with_database, work, *arguments)
 
 
-@contextmanager
-def alone(lock: Path) -> Iterator[Callable[[], None] | None]:
-    """Be the only sender on this machine: gives what lets the next one start, None if not alone.
-
-    The lock is the file's and goes with the process, however it ends.
-    """
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield None
-            return
-        yield lambda: fcntl.flock(file, fcntl.LOCK_UN)
-
-
 def _claim(room: int) -> list[Job]:
     """Claim due deliveries of all tenants and read what each is to send."""
     claimed = sorted(claim_batch(Delivery, kind="deliver", size=room), key=_tenant)
@@ -139,27 +126,32 @@ def _claim(room: int) -> list[Job]:
 
 def _write(claim: Claim[Delivery], outcome: Outcome | None) -> None:
     """Write the attempt down. A database that is away for a moment costs no second sending."""
+    until = time.monotonic() + WRITE_SECONDS
     while True:
         try:
-            if outcome is None:
-                delivery_abandon(claim=claim)
-            else:
-                delivery = attempt_record(claim=claim, outcome=outcome, chance=_chance())
-                _log(delivery, outcome)
+            _write_once(claim, outcome)
             return
-        except DatabaseError:
-            if claim.lost:
-                raise LeaseLost from None
+        except (OperationalError, InterfaceError):
+            if claim.lost or time.monotonic() > until:
+                raise
             logger.warning("attempt_not_written", extra=claim.facts)
             connection.close()
             time.sleep(WRITE_AGAIN_SECONDS)
+
+
+def _write_once(claim: Claim[Delivery], outcome: Outcome | None) -> None:
+    if outcome is None:
+        delivery_abandon(claim=claim)
+        return
+    delivery = attempt_record(claim=claim, outcome=outcome, chance=_chance())
+    _log(delivery, outcome)
 
 
 def _fail(claim: Claim[Delivery], error: str) -> None:
     try:
         if not claim.ended:
             claim.fail(error=error)
-    except (LeaseLost, DatabaseError):
+    except (LeaseLost, Error):
         logger.info("lease_lost", extra=claim.facts)
 
 

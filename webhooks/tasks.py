@@ -6,7 +6,8 @@ from celery import shared_task
 from django.conf import settings
 
 from webhooks.addresses import networks
-from webhooks.dispatch import Dispatcher, alone
+from webhooks.dispatch import Dispatcher
+from webhooks.place import Place
 from webhooks.sending import Internet
 from work import bell
 
@@ -15,11 +16,13 @@ from work import bell
 def deliver_due() -> None:
     """Send what is due, for about a minute. While another sends on this machine: nothing."""
     bell.answered("deliver")
-    with alone(settings.VAR_DIR / "run" / "deliver.lock") as let_go:
-        if let_go is None:
-            return
-        internet = Internet(
-            own=networks(settings.WEBHOOK_REFUSED_NETWORKS),
-            development=settings.EMBEDDED,
-        )
-        asyncio.run(Dispatcher(internet).run(seconds=bell.DRAIN_SECONDS, over=let_go))
+    place = Place(settings.VAR_DIR / "run" / "deliver.lock")
+    try:
+        if place.take():
+            asyncio.run(Dispatcher(_internet()).run(seconds=bell.DRAIN_SECONDS, place=place))
+    finally:
+        place.leave()
+
+
+def _internet() -> Internet:
+    return Internet(own=networks(settings.WEBHOOK_REFUSED_NETWORKS), development=settings.EMBEDDED)

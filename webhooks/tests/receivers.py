@@ -153,7 +153,7 @@ async def peer_serving(peer: Peer, context: ssl.SSLContext | None = None) -> Asy
         tasks.add(asyncio.current_task())  # type: ignore[arg-type]
         try:
             await peer(reader, writer)
-        except (OSError, asyncio.IncompleteReadError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):  # the test is over
             pass
         finally:
             writer.transport.abort()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import time
 import uuid
 from collections import Counter
@@ -10,11 +11,11 @@ import pytest
 import standardwebhooks
 import stripe
 import svix
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from webhooks import retry, selectors, services
-from webhooks.dispatch import alone
+from webhooks.place import Place
 from webhooks.sending import Internet, Sender
 from webhooks.sql import ENDPOINT_IN_FLIGHT, TENANT_IN_FLIGHT
 from webhooks.tests import making
@@ -200,16 +201,40 @@ async def test_a_fault_of_ours_costs_its_own_delivery_a_pause(acme, world, dispa
     assert theirs.state == "delivered"
 
 
-async def test_one_sender_at_a_time_on_a_machine(tmp_path):
-    with alone(tmp_path / "run" / "lock") as let_go:
-        assert let_go is not None
-        with alone(tmp_path / "run" / "lock") as second:
-            assert second is None
-        let_go()
-        with alone(tmp_path / "run" / "lock") as third:
-            assert third is not None
-    with alone(tmp_path / "run" / "lock") as fourth:
-        assert fourth is not None
+async def test_a_database_that_is_away_for_a_moment_costs_no_second_sending(
+    acme, world, dispatch, monkeypatch
+):
+    await in_database(making.make_endpoint, acme, f"https://{HOST}/")
+    await in_database(making.publish, acme)
+    record, failures = services.attempt_record, [OperationalError, InterfaceError]
+
+    def away_twice(**arguments):
+        if failures:
+            raise failures.pop()
+        return record(**arguments)
+
+    monkeypatch.setattr("webhooks.dispatch.attempt_record", away_twice)
+    receiver = Receiver()
+    async with serving(receiver.handle, world.authority.server(HOST)) as port:
+        world.place(HOST, port)
+        await dispatch(world.internet())
+    (delivery,) = await in_database(making.deliveries, acme)
+    assert (delivery.state, len(receiver.got)) == ("delivered", 1)
+
+
+async def test_one_sender_at_a_time_on_a_machine_unless_it_does_not_move(tmp_path):
+    path = tmp_path / "run" / "lock"
+    first, second, third = Place(path), Place(path), Place(path)
+    assert first.take()
+    assert not second.take()
+    os.utime(path, (time.time() - 11,) * 2)
+    assert second.take()
+    assert not third.take()
+    first.keep()
+    first.leave()
+    assert third.take()
+    for place in (first, second, third):
+        place.leave()
 
 
 async def test_a_hanging_endpoint_holds_up_nobody(acme, world, dispatch):
