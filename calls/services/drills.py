@@ -9,6 +9,7 @@ import yaml
 
 from calls.director.pack import PackError, pack_digest, pack_load, pack_merge
 from calls.models import Drill
+from scoring.services import rubrics_load
 from tenants.isolation import CATALOGUE, tenant_scope
 from tenants.models import Tenant
 from tenants.services import catalogue_ensure
@@ -42,12 +43,13 @@ def drill_add(*, tenant_id: uuid.UUID, pack: Mapping[str, Any]) -> Drill | None:
 
 
 def catalogue_load(folder: Path = SHIPPED) -> list[Drill]:
-    """Bring the shipped drills into the catalogue. Returns the versions that were new.
+    """Bring the shipped drills and rubrics into the catalogue. Returns the drills that were new.
 
-    All files are read and checked before the first is stored.
+    All drill files are read and checked before the first is stored.
     """
     packs = list(_packs(folder))
     catalogue_ensure()
+    rubrics_load()
     added = [drill_add(tenant_id=CATALOGUE, pack=pack) for pack in packs]
     return [drill for drill in added if drill is not None]
 
