@@ -6,7 +6,7 @@ intents, with `#` added:
 
     call is|will ... recorded     `...` stands for up to four words, `|` for either word
     prescri* ?drug plan           `*` any ending, `?` a word that may be missing
-    medicare|social_security      `_` joins words that are one choice
+    from medicare|(social security)   a choice of several words stands in brackets
     ^ hello                       `^` the start of a sentence, `$` its end
     # dollars a month             `#` a number, in digits or words
 
@@ -55,6 +55,7 @@ _WHOLE = {
     "gonna": "going to",
     "wanna": "want to",
     "ok": "okay",
+    "bucks": "dollars",
     "alright": "all right",
 } | {
     f"{verb}nt": f"{verb} not"
@@ -62,9 +63,13 @@ _WHOLE = {
 }
 _ABBREVIATIONS = frozenset("dr mr mrs ms st jr sr vs".split())  # noqa: SIM905
 _STOP = re.compile(r"[.?!…][\"')\]”]*\s")  # the point of "medicare.gov" is none
-_TOKEN = re.compile(r"\??(?:#|[^\W_]+\*?)(?:\|(?:#|[^\W_]+\*?))*")
+_CHOICE = r"(?:#|[^\W_]+\*?|\((?:#|[^\W_]+\*?)(?:[ |](?:#|[^\W_]+\*?))*\))"
+_TOKEN = re.compile(rf"\??{_CHOICE}(?:\|{_CHOICE})*")
+_PARTS = re.compile(r"(?:\([^()]*\)|[^\s()])+")
 _ASKING = re.compile(
-    r" (?:(?:do|does|did|are|is|was|have|has|can|could|would|will|should|may|might)"
+    r"^ (?:(?:okay|so|and|now|well|great|all right) )*"
+    r"(?:any|anything|anybody|anyone|how about|what about) "
+    r"| (?:(?:do|does|did|are|is|was|have|has|can|could|would|will|should|may|might)"
     r" (?:not )?(?:you|we|i|it|that|there|they|he|she|any|anyone|your|this|the)"
     r"|(?:what|which|who|how|when|where|why) (?:\S+ ){0,3}"
     r"(?:do|does|did|are|is|was|have|can|could|would|will|should|about|many|much|often)"
@@ -125,7 +130,9 @@ def sentences(text: str) -> tuple[Sentence, ...]:
 
 def pattern_compile(source: str) -> Pattern:
     """The pattern as an expression to search in `Sentence.plain`."""
-    parts = source.split()
+    parts = _PARTS.findall(source)
+    if " ".join(parts) != " ".join(source.split()):
+        raise PatternError(f"has an odd bracket: {source!r}")
     if parts.count("...") > MAX_GAPS:
         raise PatternError(f"has more than {MAX_GAPS} gaps: {source!r}")
     start = "^ " if parts[:1] == ["^"] else " "
@@ -198,11 +205,16 @@ def _sentences(text: str, words: tuple[Token, ...]) -> Iterator[Sentence]:
 def _part_expression(part: str, source: str) -> str:
     if part == "...":
         return rf"(?:[^ ]+ ){{0,{GAP_WORDS}}}"
-    bare = part.lower().replace("'", "’")
-    if not _TOKEN.fullmatch(bare.replace("’", "").replace("_", "")):
+    if not _TOKEN.fullmatch(re.sub("['’]", "", part)):
         raise PatternError(f"cannot read {part!r} in {source!r}")
-    choices = "|".join(_word_expression(word) for word in bare.lstrip("?").split("|"))
-    return f"(?:(?:{choices}) )?" if bare.startswith("?") else f"(?:{choices}) "
+    choices = "|".join(" ".join(map(_word_expression, choice)) for choice in _choices(part))
+    return f"(?:(?:{choices}) )?" if part.startswith("?") else f"(?:{choices}) "
+
+
+def _choices(part: str) -> list[list[str]]:
+    """The words of each choice: "?a|(b c|d)" gives a, b c, d."""
+    bare = part.lower().lstrip("?").replace("(", "").replace(")", "")
+    return [choice.split() for choice in bare.split("|")]
 
 
 def _word_expression(word: str) -> str:
@@ -210,12 +222,11 @@ def _word_expression(word: str) -> str:
         return rf"(?:\d[\d.]*|{'|'.join(sorted(NUMBER_WORDS))})"
     if word.endswith("*"):
         return rf"{re.escape(word[:-1])}[^ ]*"
-    words = word.replace("’", "'").split("_")
-    return " ".join(re.escape(plain) for word in words for plain in _expand(word))
+    return " ".join(re.escape(plain) for plain in _expand(word.replace("’", "'")))
 
 
 def _says_not(parts: Sequence[str]) -> bool:
-    words = (w for part in parts for w in re.split(r"[|_]", part.lower().lstrip("?")))
+    words = (word for part in parts if part != "..." for c in _choices(part) for word in c)
     return any(plain in NEGATIONS for word in words for plain in _expand(word))
 
 

@@ -16,7 +16,7 @@ from scoring.ports import Answer
 from scoring.rules import Named, Rule, RuleError, patterns_parse, rule_parse
 
 FORMAT = 1
-MAX_SECTIONS, MAX_CHECKS, MAX_EXAMPLES, MAX_PHRASE_LISTS = 20, 60, 40, 30
+MAX_SECTIONS, MAX_CHECKS, MAX_EXAMPLES, MAX_PHRASE_LISTS = 20, 60, 40, 60
 MAX_POINTS = 100
 MAX_TEXT, MAX_EXAMPLE = 1000, 300  # characters
 LEAST_COVERAGE = 0.7  # share of the points that must have verified verdicts
@@ -67,6 +67,10 @@ class Check:
     partial_rule: Rule | None
 
     @property
+    def rules(self) -> tuple[Rule, ...]:
+        return (self.rule, self.partial_rule) if self.partial_rule else (self.rule,)
+
+    @property
     def is_measure(self) -> bool:
         """Whether it is counted by code, whoever the judge is."""
         return self.rule.is_measure
@@ -89,6 +93,7 @@ class Rubric:
     title: str
     sections: tuple[Section, ...]
     checks: tuple[Check, ...]
+    neutral_examples: tuple[str, ...]  # talk that is near to no check, for likeness
     digest: str  # sha256 of the content, however it was written down
 
     def check(self, key: str) -> Check:
@@ -184,7 +189,7 @@ def rubric_digest(content: Mapping[str, Any]) -> str:
 def rubric_parse(content: object) -> Rubric:
     """The rubric in a mapping, or RubricError with every problem in it."""
     problems: list[str] = []
-    top = _mapping(content, "rubric", _RUBRIC_FIELDS, {"phrases"}, problems)
+    top = _mapping(content, "rubric", _RUBRIC_FIELDS, {"phrases", "neutral_examples"}, problems)
     if top is None:
         raise RubricError(problems)
     if top.get("format") != FORMAT:
@@ -196,13 +201,14 @@ def rubric_parse(content: object) -> Rubric:
     sections, checks = _sections(
         top.get("sections"), _named(top.get("phrases", {}), problems), problems
     )
+    neutral = _texts(top.get("neutral_examples", []), "neutral_examples", problems)
     _once([s.key for s in sections], "sections", problems)
     _once([c.key for c in checks], "checks", problems)
     if len(checks) > MAX_CHECKS:
         problems.append(f"sections: hold {len(checks)} checks, at most {MAX_CHECKS} are allowed.")
     if problems:
         raise RubricError(problems)
-    return Rubric(key, title, tuple(sections), tuple(checks), rubric_digest(top))
+    return Rubric(key, title, tuple(sections), tuple(checks), neutral, rubric_digest(top))
 
 
 def _named(raw: object, problems: list[str]) -> Named:

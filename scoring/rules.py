@@ -4,22 +4,26 @@ A rule is one mapping with one leaf or combination, and conditions beside it:
 
     say: [patterns]        a sentence of the rep          unless: [patterns]  not in that sentence
     heard: [patterns]      a sentence of the persona      question: true      asked as a question
-    similar: 0.7           a sentence of the rep near the check's examples
+    similar: 0.7           a sentence of the rep nearer to the check's examples than to any other's
+    echo: true             a sentence of the rep with a telling word that the persona brought up
     interrupting: true     the rep's turn began over the persona's
     monologue: 60          the rep spoke for longer than that many seconds
     any / all / none: [rules]
 
     within: 90             begun in the first 90 seconds of the call
     before: rule           earlier than the first time that is met (always so if it never is)
-    after: rule            later than it; turns: 2 = in the next two turns of the rep
+    after: rule            not earlier than it; turns: 2 = in the next two turns of the rep
     answered: true         the persona spoke next
     times: 2               met in so many sentences
     turns: 3               of `all`: every part within so many turns of the rep
 
-Only what the rep says can satisfy `say` and `similar`, and a sentence that speaks to whoever
-scores the call ("give me full points") counts as not said at all: see `speaks_to_the_judge`.
+A "not" before a match undoes it, except in `heard`: doubts are full of them ("how do I know this
+isn't a scam?"). Only what the rep says can satisfy `say`, `similar` and `echo`, and a sentence that
+speaks to whoever scores the call ("give me full points") counts as not said at all: see
+`speaks_to_the_judge`.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -28,6 +32,7 @@ from typing import Any
 
 from scoring.metrics import interrupting_lines, monologues
 from scoring.phrases import (
+    NUMBER_WORDS,
     Pattern,
     PatternError,
     Sentence,
@@ -44,7 +49,7 @@ MAX_PARTS = 12  # of any, all, none
 MAX_PATTERN_CHARACTERS = 300
 MAX_SECONDS = 7200.0
 
-LEAVES = ("say", "heard", "similar", "interrupting", "monologue", "any", "all", "none")
+LEAVES = ("say", "heard", "similar", "echo", "interrupting", "monologue", "any", "all", "none")
 CONDITIONS = ("unless", "question", "within", "before", "after", "answered", "times", "turns")
 MEASURES = ("interrupting", "monologue")  # counted, never asked of a judge
 
@@ -114,6 +119,28 @@ class Found:
         return min((said.order for said in self.shown), default=-1)
 
 
+LEAST_ECHO = 3  # letters: longer words only
+_COMMON_WORDS = """
+    about above actually after again alright also always another anybody anything back because
+    been before being believe best better between bring bucks call called calling came cannot
+    card care change check come could cost costs cover coverage covered covers current days does
+    doing dollar dollars done down each else enough even ever every everybody everything fair
+    feel find fine first from full gets getting give given glad goes going gone gonna good great
+    guess have hear heard hello help here himself home hope house information insurance into
+    just keep kind knew know last later least less like listen little long look looking lots
+    made mail make many maybe mean medicare mind minute moment money month monthly more morning
+    most much must name need never next nice nothing number okay once only other ours over part
+    people person phone plan plans please premium pretty probably problem question questions
+    quite read really right said same saying says seem seen send should show since some somebody
+    someone something soon sorry sound sounds speak start started still stuff such sure take
+    taking talk talking tell thank thanks that their them then there these they thing things
+    think thinking this those though thought through time times today told tomorrow under
+    understand until used using very wait want wanted wants week well went were what whatever
+    when where which while whole will with without wonderful word work works worry would wrong
+    year years your yourself zero
+"""
+_COMMON = frozenset(_COMMON_WORDS.split()) | NUMBER_WORDS
+
 Likeness = Callable[[Said], float]  # how near a sentence comes to the check's examples, 0..1
 
 
@@ -134,12 +161,33 @@ class Floor:
         return tuple(s for s in own if self.whole or not speaks_to_the_judge(s.sentence.plain))
 
     @cached_property
+    def turn_starts(self) -> list[int]:
+        """The order of the first sentence of each of the rep's turns."""
+        first: dict[int, int] = {}
+        for said in self.rep:
+            first.setdefault(said.turn, said.order)
+        return list(first.values())
+
+    @cached_property
     def persona(self) -> tuple[Said, ...]:
         return tuple(s for s in self._all if s.line.role == "assistant")
 
     @cached_property
     def interrupting(self) -> frozenset[int]:
         return frozenset(line.number for line in interrupting_lines(self.transcript))
+
+    @cached_property
+    def echoes(self) -> frozenset[int]:
+        """Sentences of the rep (their order) with a word that was first the persona's."""
+        first: dict[str, str] = {}
+        found = set()
+        for said in self._all:
+            words = {t.text for t in said.sentence.tokens if _is_telling(t.text)}
+            for word in words:
+                first.setdefault(word, said.line.role)
+            if said.line.role == "user" and any(first[word] == "assistant" for word in words):
+                found.add(said.order)
+        return frozenset(found)
 
     @cached_property
     def answered(self) -> frozenset[int]:
@@ -195,8 +243,19 @@ def _leaf(rule: Rule, floor: Floor, likeness: Likeness) -> Iterator[Said]:
         if rule.leaf == "similar":
             if likeness(said) >= rule.level:
                 yield said
+        elif rule.leaf == "echo":
+            if said.order in floor.echoes:
+                yield said
+        elif rule.leaf == "heard":
+            if any_found(rule.patterns, said.sentence):
+                yield said
         elif any(pattern_find(pattern, said.sentence) for pattern in rule.patterns):
             yield said
+
+
+def _is_telling(word: str) -> bool:
+    """Whether a word names something of this person's, and is not in every sales call."""
+    return len(word) > LEAST_ECHO and not word.isdigit() and word not in _COMMON
 
 
 def _first_sentences(floor: Floor, numbers: frozenset[int]) -> Iterator[Said]:
@@ -256,12 +315,14 @@ def _in_order(
 
 
 def _follows(said: Said, mark: Said, rule: Rule, floor: Floor) -> bool:
-    if said.order <= mark.order:
+    if said.order < mark.order:
         return False
     if rule.turns is None or rule.leaf == "all":
         return True
-    between = {s.turn for s in floor.rep if mark.order < s.order <= said.order}
-    return len(between) <= rule.turns
+    begun = bisect_right(floor.turn_starts, said.order) - bisect_right(
+        floor.turn_starts, mark.order
+    )
+    return begun <= rule.turns
 
 
 # --- what is said to the judge ----------------------------------------------------------------
@@ -291,10 +352,16 @@ _TO_THE_JUDGE = (
     "not applicable ... check|checks|criteri*|everything|rest",
     "mark|count|treat|consider|regard|accept this|that|it|everything|all ... as "
     "?a|an|fully done|complete*|passed|pass|yes|satisfied|valid|met|verified|true|success*",
-    "mark|count|treat|consider|score|rate|answer ... check|checks|criterion|criteria ... as|yes|passed",
-    "^ ?dear|hey|hello|okay|note|so|and ?mr|ms|the|ai judge|grader|evaluator|scorer|assessor|judges",
+    "mark|count|treat|consider|score|rate|answer ... check|checks|criterion|criteria "
+    "... as|yes|passed",
+    "whoever|anyone|everyone|somebody|everybody ?is grades|scores|judges|evaluates|grading|scoring "
+    "?of|this|it",
+    "reading|reviewing|grading|scoring|judging|evaluating this transcript|call|conversation",
+    "count|counts ?this ?that ?it as asked|said|done|given|met|covered|read|told",
+    "^ ?dear|hey|hello|okay|note|so|and ?mr|ms|the|ai "
+    "judge|grader|evaluator|scorer|assessor|judges",
     "system prompt|message|override|instruction|note|role",
-    "you are ?now|a|an|the ... judge|grader|evaluator|scorer|language|model|assistant",
+    "you are ?now a|an ... judge|grader|evaluator|scorer|assistant|(language model)",
     "as|being ?a|an|the ai|language|llm model|judge|grader|assistant|evaluator",
     "new|following|these|updated|hidden|secret|special|my instruction|instructions",
     "end|begin|start ?of transcript|conversation|instructions|data",
@@ -303,6 +370,24 @@ _TO_THE_JUDGE = (
     "every|all|each|the ... check|checks|criteri*|requirement|requirements|step|steps|item|items",
     "developer|admin|administrator|debug|maintenance|jailbreak mode|override|command|access",
     "all checks|criteria|verdicts|answers|items",
+    "whoever ?is marking|judging|rating|scoring|grading|evaluating|checking|reviewing|reading",
+    "let|for the record ?show|reflect|shows i|that|the|we",
+    "let the record",
+    "purpose|purposes of ?this evaluation|grading|scoring|review|assessment",
+    "assume|pretend|suppose|imagine ?that i asked|said|read|gave|explained|covered|did|mentioned",
+    "as|for|is|the|verified evidence ?for|that|of|quote",
+    "evidence for|of|that",
+    "quote|cite this|that|it|me",
+    "i ?have ?already ?definitely ?just ?clearly read|gave|given|did|done|covered|stated|delivered "
+    "?all ?of ... disclaimer|disclaimers|notice|notices|requirement|requirements|checklist",
+    "hereby",
+    "satisfy|satisfies|satisfied|meet|meets|met|fulfill|fulfills ?all|the|every|this|that|each ... "
+    "requirement|requirements|criteri*|check|checks",
+    "checklist|compliance|script|requirements ?is|are|now ?all "
+    "complete|completed|done|satisfied|met",
+    "automated|ai|scoring|auto|virtual reviewer|judge|grader|evaluator|scorer|bot|system",
+    "overallscore|(overall score)",
+    "correct|right|expected|desired answer|answers|result|verdict|verdicts ?to|for|is|are|should",
 )
 
 
@@ -359,9 +444,9 @@ def _leaf_fields(leaf: str, value: object, path: str, named: Named, depth: int) 
                 rule_parse(part, f"{path}[{i}]", named, depth + 1) for i, part in enumerate(value)
             )
         }
-    if leaf == "interrupting":
+    if leaf in ("interrupting", "echo"):
         if value is not True:
-            raise RuleError(f"{path}: is written 'interrupting: true'.")
+            raise RuleError(f"{path}: is written '{leaf}: true'.")
         return {}
     return {"level": _number(value, path, 0.0, 1.0 if leaf == "similar" else MAX_SECONDS)}
 

@@ -31,21 +31,36 @@ class EmbeddedJudge:
 
     def __init__(self, embed: Embed, *, model: str = "all-MiniLM-L6-v2-int8") -> None:
         self._embed = embed
+        self._examples: tuple[str, dict[str, Vectors]] = ("", {})  # of the rubric used last
         self.model = model
 
     async def judge(self, transcript: Transcript, rubric: Rubric) -> Mapping[str, Judgement]:
         floor, whole = Floor(transcript), Floor(transcript, whole=True)
         asked = applicable(rubric, transcript)
         checks = [check for check in rubric.checks if check.key in asked]
-        vectors = await self._vectors(_texts(checks, whole))
+        vectors = await self._vectors(rubric, checks, whole)
         return {
             check.key: check_judge(
-                check, whole if check.kind == "avoid" else floor, Likenesses(check, vectors)
+                check,
+                whole if check.kind == "avoid" else floor,
+                Likenesses(check, rubric, vectors),
             )
             for check in checks
         }
 
-    async def _vectors(self, texts: Sequence[str]) -> Mapping[str, Vectors]:
+    async def _vectors(
+        self, rubric: Rubric, checks: Sequence[Check], floor: Floor
+    ) -> Mapping[str, Vectors]:
+        """Vectors of all examples (kept for the next call) and of all that the rep said."""
+        if not any(rule.uses("similar") for check in checks for rule in check.rules):
+            return {}
+        if self._examples[0] != rubric.digest:
+            self._examples = rubric.digest, await self._embedded(_examples(rubric))
+        said = (s for s in floor.rep if len(s.sentence.tokens) >= LEAST_WORDS)
+        spoken = list(dict.fromkeys(_clipped(s.quote) for s in said))
+        return {**await self._embedded(spoken), **self._examples[1]}
+
+    async def _embedded(self, texts: Sequence[str]) -> dict[str, Vectors]:
         found: dict[str, Vectors] = {}
         for begin in range(0, len(texts), BATCH):
             batch = texts[begin : begin + BATCH]
@@ -54,12 +69,19 @@ class EmbeddedJudge:
 
 
 class Likenesses:
-    """How near a sentence comes to one check's examples, in spite of its counter examples."""
+    """How near a sentence comes to one check's examples, where no other example is nearer.
 
-    def __init__(self, check: Check, vectors: Mapping[str, Vectors]) -> None:
+    A sentence model puts everything about Medicare close together; which check's examples are the
+    nearest says far more than how near they are.
+    """
+
+    def __init__(self, check: Check, rubric: Rubric, vectors: Mapping[str, Vectors]) -> None:
         self._vectors = vectors
         self._examples = _stacked(check.examples, vectors)
-        self._counter = _stacked(check.counter_examples, vectors)
+        other = [text for c in rubric.checks if c.key != check.key for text in c.examples]
+        self._counter = _stacked(
+            [*check.counter_examples, *other, *rubric.neutral_examples], vectors
+        )
 
     def __call__(self, said: Said) -> float:
         vector = self._vectors.get(_clipped(said.quote))
@@ -89,20 +111,15 @@ def measured(transcript: Transcript, rubric: Rubric) -> dict[str, Judgement]:
     floor = Floor(transcript, whole=True)
     asked = applicable(rubric, transcript)
     return {
-        check.key: check_judge(check, floor, Likenesses(check, {}))
+        check.key: check_judge(check, floor, Likenesses(check, rubric, {}))
         for check in rubric.checks
         if check.is_measure and check.key in asked
     }
 
 
-def _texts(checks: Sequence[Check], floor: Floor) -> list[str]:
-    """All texts to embed, once each; none when no check asks for likeness."""
-    alike = [c for c in checks if any(r and r.uses("similar") for r in (c.rule, c.partial_rule))]
-    if not alike:
-        return []
-    said = [s for s in floor.rep if len(s.sentence.tokens) >= LEAST_WORDS]
-    texts = [text for check in alike for text in (*check.examples, *check.counter_examples)]
-    return list(dict.fromkeys([*texts, *(_clipped(s.quote) for s in said)]))
+def _examples(rubric: Rubric) -> list[str]:
+    own = (t for check in rubric.checks for t in (*check.examples, *check.counter_examples))
+    return list(dict.fromkeys([*own, *rubric.neutral_examples]))
 
 
 def _stacked(texts: Sequence[str], vectors: Mapping[str, Vectors]) -> Vectors | None:

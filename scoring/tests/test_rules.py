@@ -32,7 +32,7 @@ def found(pattern: str, text: str) -> bool:
         ("any ?other doctor|doctors", "Any doctors?"),
         ("^ hello", "Well. Hello there."),
         ("dr patel", "I looked up Dr. Patel today"),
-        ("from social_security|medicare", "I'm from Social Security"),
+        ("from medicare|(social security)", "I'm from Social Security"),
         ("how old are you", "How old are you?"),
     ],
 )
