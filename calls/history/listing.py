@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 
 from calls.history.filters import CallFilters, Cursor
 from calls.models import Call
+from scoring.models import Scorecard
 from tenants.isolation import tenant_scope
 
 SETTLED = """
@@ -84,6 +85,13 @@ def calls_recent(*, reader: Reader, limit: int, cursor: str | None = None) -> Pa
         return Page(page, None)
     last = page[-1].created_at
     return Page(page, Cursor(last, last, page[-1].pk).write(list_digest=digest))
+
+
+def overall_scores(*, tenant_id: uuid.UUID, call_ids: list[uuid.UUID]) -> dict[uuid.UUID, int]:
+    """The points of each call that has a scorecard, by the newest one."""
+    with tenant_scope(tenant_id):
+        cards = Scorecard.objects.for_tenant(tenant_id).filter(call_id__in=call_ids)
+        return dict(cards.order_by("version").values_list("call_id", "overall"))
 
 
 def _filtered(rows: QuerySet[Call], filters: CallFilters) -> QuerySet[Call]:

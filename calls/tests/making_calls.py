@@ -122,8 +122,12 @@ def tones(seconds: float) -> bytes:
     return file.getvalue()
 
 
-def add_scorecard(call: Call, overall: int = 82) -> Scorecard:
+def add_scorecard(call: Call, overall: int = 82, **fields: Any) -> Scorecard:
     """Three checks: one met with a quote, one partly, one failed for want of it."""
+    texts = {
+        "summary": "A friendly opening and a clear close, but little was asked.",
+        "feedback": "Ask about doctors before you name a plan.",
+    }
     with tenant_scope(CATALOGUE):
         rubric, _ = Rubric.objects.get_or_create(
             tenant_id=CATALOGUE,
@@ -162,8 +166,7 @@ def add_scorecard(call: Call, overall: int = 82) -> Scorecard:
                 "rep_turns": 3,
                 "persona_turns": 3,
             },
-            summary="A friendly opening and a clear close, but little was asked.",
-            feedback="Ask about doctors before you name a plan.",
+            **texts | fields,
         )
         Verdict.objects.bulk_create(_verdicts(card))
         return card

@@ -55,6 +55,14 @@ def test_all_own_calls_are_listed_newest_first_whatever_their_stage(acme):
         assert words in page.text
 
 
+def test_the_list_tells_the_newest_score(acme):
+    call = make_call(acme.tenant)
+    add_scorecard(call, overall=41)
+    add_scorecard(call, overall=58, version=2)
+    page = manager_of(acme).get("/calls")
+    assert "<strong>58</strong>" in page.text
+
+
 def test_older_calls_are_on_further_pages(acme):
     calls = [make_call(acme.tenant) for _ in range(30)]
     client = manager_of(acme)
@@ -129,9 +137,7 @@ def test_what_people_said_is_text_and_never_markup(acme):
     evil = '<script>alert(1)</script><img src=x onerror="alert(1)">'
     call = make_call(acme.tenant, user=evil[:200], persona_name="<b>P</b>")
     add_transcript(call, [("user", evil), ("assistant", "</p></li>{{ 7 }}")])
-    card = add_scorecard(call)
-    with tenant_scope(acme.tenant.pk):
-        type(card).objects.update(summary=evil, feedback=evil)
+    add_scorecard(call, summary=evil, feedback=evil)
     client = manager_of(acme)
     for path in ("/calls", f"/calls/{call.public_id}"):
         text = client.get(path).text
@@ -169,5 +175,5 @@ def test_the_list_costs_few_queries(acme, django_assert_max_num_queries):
     for _ in range(10):
         make_call(acme.tenant, agency="chicago")
     client = manager_of(acme)
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(14):
         client.get("/calls")

@@ -36,7 +36,20 @@ SOUND = bytes(range(256)) * 800  # 200 KiB: several pieces
     ],
 )
 def test_a_range_of_a_thousand_bytes(header, first, last):
-    assert byte_range(header, size=1000) == ByteRange(first, last)
+    assert byte_range(header, size=1000, most=2000) == ByteRange(first, last)
+
+
+@pytest.mark.parametrize(
+    ("header", "first", "last"),
+    [
+        ("bytes=0-", 0, 299),
+        ("bytes=900-", 900, 999),
+        ("bytes=0-999", 0, 999),
+        ("bytes=-500", 500, 999),
+    ],
+)
+def test_a_range_without_an_end_gets_so_much_at_most(header, first, last):
+    assert byte_range(header, size=1000, most=300) == ByteRange(first, last)
 
 
 @pytest.mark.parametrize(
@@ -45,13 +58,13 @@ def test_a_range_of_a_thousand_bytes(header, first, last):
      "bytes=1-2-3", "bytes=" + "9" * 30 + "-"],
 )  # fmt: skip
 def test_what_is_no_single_range_means_all(header):
-    assert byte_range(header, size=1000) is None
+    assert byte_range(header, size=1000, most=300) is None
 
 
 @pytest.mark.parametrize("header", ["bytes=1000-", "bytes=1000-2000", "bytes=-0"])
 def test_a_range_behind_the_end(header):
     with pytest.raises(NotSatisfiable):
-        byte_range(header, size=1000)
+        byte_range(header, size=1000, most=300)
 
 
 # --- the view ------------------------------------------------------------------------------------

@@ -22,9 +22,10 @@ class ByteRange:
         return self.last - self.first + 1
 
 
-def byte_range(header: str, *, size: int) -> ByteRange | None:
+def byte_range(header: str, *, size: int, most: int) -> ByteRange | None:
     """The one range asked for; None where the whole file is the answer.
 
+    A range without an end gets `most` bytes: the asker sees where they end and asks for the rest.
     What is malformed, and several ranges at once, may be ignored and are. Raises NotSatisfiable.
     """
     asked = _ONE_RANGE.fullmatch(header)
@@ -36,7 +37,7 @@ def byte_range(header: str, *, size: int) -> ByteRange | None:
             raise NotSatisfiable
         return ByteRange(size - length, size - 1)
     first = int(asked.group(1))
-    last = int(asked.group(2)) if asked.group(2) else size - 1
+    last = int(asked.group(2)) if asked.group(2) else first + most - 1
     if last < first and asked.group(2):
         return None  # malformed
     if first >= size:

@@ -5,7 +5,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from calls.history.detail import CallNotFound, call_get
-from calls.history.listing import Reader, calls_recent
+from calls.history.listing import Reader, calls_recent, overall_scores
 from calls.models import Call
 from calls.views import presenting
 from tenants.errors import InvalidRequest
@@ -25,9 +25,12 @@ def call_pages(request: HttpRequest, member: Member) -> HttpResponse:
         )
     except InvalidRequest:
         return redirect("call-pages")
+    scores = overall_scores(
+        tenant_id=member.tenant_id, call_ids=[c.pk for c in page.calls if c.stage == c.Stage.SCORED]
+    )
     context = {
         "member": member,
-        "rows": [_row(call) for call in page.calls],
+        "rows": [_row(call) | {"score": scores.get(call.pk)} for call in page.calls],
         "older": page.next_cursor,
         "is_first": "before" not in request.GET,
     }

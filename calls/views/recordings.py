@@ -22,6 +22,9 @@ from tenants.api import ApiView
 from tenants.errors import AthosError
 
 CHUNK = 64 * 1024  # bytes
+# Daphne keeps in memory what a slow reader has not fetched. Players ask for "all from here" and
+# then read as slowly as they play, so they get the next minutes and come again.
+OPEN_RANGE = 4 * 1024 * 1024  # bytes
 _threads = ThreadPoolExecutor(8, thread_name_prefix="recordings")
 Result = TypeVar("Result")
 
@@ -77,7 +80,7 @@ def _wanted(request: Request, size: int, tag: str) -> ByteRange | None:
     """The range asked for, unless the asker has another version of the file."""
     if request.headers.get("If-Range", tag) != tag:
         return None
-    return byte_range(request.headers.get("Range", ""), size=size)
+    return byte_range(request.headers.get("Range", ""), size=size, most=OPEN_RANGE)
 
 
 def _answer(

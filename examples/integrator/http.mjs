@@ -32,6 +32,7 @@ export function file(name, athosUrl) {
     "Content-Security-Policy": [
       "default-src 'none'",
       `script-src 'self' ${athosUrl}`,
+      `frame-src ${athosUrl}`,
       `connect-src 'self' ${athosUrl} ${athosUrl.replace(/^http/, "ws")}`,
       "style-src 'self'",
       "img-src 'self' data:",
@@ -39,7 +40,7 @@ export function file(name, athosUrl) {
       "form-action 'none'",
       "frame-ancestors 'none'",
     ].join("; "),
-    "Permissions-Policy": "microphone=(self)",
+    "Permissions-Policy": `microphone=(self "${athosUrl}"), autoplay=(self "${athosUrl}")`,
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
   };

@@ -61,6 +61,8 @@ const routes = {
   "GET /": file("index.html", athosUrl),
   "GET /app.js": file("app.js", athosUrl),
   "GET /style.css": file("style.css", athosUrl),
+  "GET /embedded": file("embedded.html", athosUrl), // the same with Athos' own page in an iframe
+  "GET /embedded.js": file("embedded.js", athosUrl),
   "GET /events": events,
   "POST /token": token,
   "POST /webhook": webhook,
