@@ -1,6 +1,6 @@
 """The embedded judge: agreement with people, and deafness to whoever speaks to the judge.
 
-The agreement printed here is recorded in bench/LOG.md; the bar is the least that may ever be.
+The agreement printed here stands in docs/scoring.md; the bar is the least that may ever be.
 """
 
 import dataclasses
