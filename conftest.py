@@ -82,8 +82,8 @@ def django_db_setup(django_test_environment, django_db_blocker) -> Iterator[None
     """One database per pytest process. Processes that a test starts find it in DATABASE_URL."""
     name = f"athos_test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
     maintenance = os.environ["DATABASE_OWNER_URL"]
-    _drop_database(maintenance, name)
     with psycopg.connect(maintenance, autocommit=True) as owner:
+        owner.execute(f"drop database if exists {name} with (force)".encode())
         owner.execute(f"create database {name}".encode())
     for alias, variable in (("owner", "DATABASE_OWNER_URL"), ("default", "DATABASE_URL")):
         connections[alias].settings_dict["NAME"] = name
@@ -98,21 +98,8 @@ def django_db_setup(django_test_environment, django_db_blocker) -> Iterator[None
         for connection in connections.all():
             connection.close()
         connections["default"].close_pool()
-    _drop_database(maintenance, name)
-
-
-def _drop_database(maintenance: str, name: str) -> None:
-    """An autovacuum worker in it belongs to the superuser, so only it can end that: wait for it."""
-    until = time.monotonic() + 30
     with psycopg.connect(maintenance, autocommit=True) as owner:
-        while True:
-            try:
-                owner.execute(f"drop database if exists {name} with (force)".encode())
-                return
-            except psycopg.errors.InsufficientPrivilege:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.2)
+        owner.execute(f"drop database if exists {name} with (force)".encode())
 
 
 def _with_database(url: str, name: str) -> str:
