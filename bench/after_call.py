@@ -1,0 +1,129 @@
+"""How long the score takes after a call, and that nobody's silence or noise becomes a sentence.
+
+    python -m bench.after_call --minutes 3 10      # an `up` of its own in a temporary folder
+    python -m bench.after_call --quiet-minutes 30  # also silence, then noise, on the rep's channel
+
+Measured from the moment the call is due (its end) to its score in the database; the calls run one
+after the other. The persona speaks in all of them, so its lines stand in the transcript.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from bench.dialogues import LONG, RATE, Dialogue, converse, voices
+from bench.product import CallFacts, Database, Seeded, Seeder, running_product, seeding
+
+LOUDNESS = 0.03  # RMS of the noises, of full scale: a loud room
+SLOWEST = 6.0  # seconds of work for a second of sound, past which the bench gives up
+
+Sounds = dict[tuple[str, str], np.ndarray]
+
+
+def level(sound: np.ndarray, loudness: float = LOUDNESS) -> np.ndarray:
+    """As int16 with that RMS."""
+    scaled = sound / np.sqrt(np.mean(sound**2)) * loudness * 32768
+    return scaled.clip(-32768, 32767).astype(np.int16)
+
+
+def white(seconds: float, chance: np.random.Generator) -> np.ndarray:
+    return level(chance.normal(size=round(seconds * RATE)))
+
+
+def hum(seconds: float) -> np.ndarray:
+    """The mains and its overtones, swelling slowly."""
+    at = np.arange(round(seconds * RATE)) / RATE
+    tones = enumerate((60, 120, 180, 300), start=1)
+    sound = sum(np.sin(2 * np.pi * hertz * at) / number for number, hertz in tones)
+    return level(sound * (0.7 + 0.3 * np.sin(2 * np.pi * 0.2 * at)))
+
+
+def babble(seconds: float, chance: np.random.Generator, sounds: Sounds) -> np.ndarray:
+    """Eight voices at once, played backwards: the sound of a room, without a word in it."""
+    length = round(seconds * RATE)
+    crowd = np.zeros(length)
+    everything = np.concatenate(list(sounds.values()))[::-1].astype(float)
+    loop = np.tile(everything, -(-length // len(everything)))
+    for _ in range(8):
+        crowd += np.roll(loop, int(chance.integers(len(everything))))[:length]
+    return level(crowd)
+
+
+def noises(seconds: float, sounds: Sounds, seed: int = 1) -> np.ndarray:
+    """A third each of white noise, a room full of voices, and hum."""
+    chance, third = np.random.default_rng(seed), seconds / 3
+    return np.concatenate((white(third, chance), babble(third, chance, sounds), hum(third)))
+
+
+def quiet_dialogues(seconds: float, sounds: Sounds) -> dict[str, Dialogue]:
+    """Calls in which the rep says nothing."""
+    channels = {
+        "silence": np.zeros(round(seconds * RATE), np.int16),
+        "noise": noises(seconds, sounds),
+    }
+    return {
+        name: converse(LONG, sounds, seconds=seconds, rep=rep) for name, rep in channels.items()
+    }
+
+
+def process(
+    seeder: Seeder, database: Database, dialogue: Dialogue, path: Path
+) -> tuple[Seeded, CallFacts, float]:
+    """Seed one call and wait for its end; seconds from due to over."""
+    seconds = len(dialogue.rep) / RATE
+    seeded = seeder.call(dialogue.save(path))
+    (facts,) = database.wait([seeded], lambda call: call.over, 120 + SLOWEST * seconds)
+    if not facts.over:
+        raise RuntimeError(f"the call is still {facts}")
+    waited = time.time() if facts.scored_at is None else facts.scored_at.timestamp()
+    return seeded, facts, waited - seeded.due
+
+
+def speed_report(seeder: Seeder, database: Database, minutes: float, sounds: Sounds) -> bool:
+    before = os.getloadavg()[0]
+    dialogue = converse(LONG, sounds, seconds=60 * minutes)
+    path = database.var / f"speech-{minutes:g}.npz"
+    _, facts, waited = process(seeder, database, dialogue, path)
+    good = facts.stage == "scored" and facts.scorecards == 1
+    print(
+        f"speed: a call of {minutes:g} min is {facts.stage} {waited:.1f} s after its end"
+        f" ({facts.rep_lines} lines of the rep); load {before:.1f} before,"
+        f" {os.getloadavg()[0]:.1f} after",
+        flush=True,
+    )
+    return good
+
+
+def quiet_report(name: str, seeder: Seeder, database: Database, dialogue: Dialogue) -> bool:
+    _, facts, waited = process(seeder, database, dialogue, database.var / f"{name}.npz")
+    good = (facts.stage, facts.failure, facts.rep_lines) == ("failed", "rep_never_spoke", 0)
+    print(
+        f"{name}: {len(dialogue.rep) / RATE / 60:.1f} min, {facts.rep_lines} lines of the rep,"
+        f" {facts.lines} in all, {facts.stage} {facts.failure} after {waited:.1f} s;"
+        f" load {os.getloadavg()[0]:.1f}",
+        flush=True,
+    )
+    return good
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, nargs="*", default=[3, 10])
+    parser.add_argument("--quiet-minutes", type=float, default=10)
+    parser.add_argument("--keep", action="store_true", help="keep the folder")
+    options = parser.parse_args()
+    with running_product(options.keep) as product, seeding(product.var) as seeder:
+        print(f"var {product.var}, ready after {product.ready_seconds:.1f} s", flush=True)
+        database, sounds = Database(product.var), voices(LONG, product.speech_socket)
+        good = [speed_report(seeder, database, each, sounds) for each in options.minutes]
+        if options.quiet_minutes:
+            quiet = quiet_dialogues(60 * options.quiet_minutes, sounds)
+            good += [quiet_report(name, seeder, database, quiet[name]) for name in quiet]
+    raise SystemExit(0 if all(good) else 1)
+
+
+if __name__ == "__main__":
+    main()
