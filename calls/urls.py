@@ -21,6 +21,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("embed/v1/call/scorecard", embed.EmbedScorecard.as_view(), name="embed-scorecard"),
     path(PATH + "<str:sealed>", RecordingApi.as_view(), name="recording"),
     path("calls", pages.call_pages, name="call-pages"),
+    path("embedding", pages.embedding_page, name="embedding-page"),
     path("calls/<str:call_id>", pages.call_page, name="call-page"),
 ]
 websocket_urlpatterns: list[URLPattern] = [path("live/v1", SignallingConsumer.as_asgi())]

@@ -24,9 +24,9 @@ class Site:
     origins: tuple[str, ...]
 
 
-def site_key_make(*, tenant: Tenant) -> str:
+def site_key_make(*, tenant_id: uuid.UUID) -> str:
     """The tenant's name in addresses of the rep page. Any number of them may be in use."""
-    return seal(tenant.pk.bytes, purpose=PURPOSE)
+    return seal(tenant_id.bytes, purpose=PURPOSE)
 
 
 def site_find(site_key: str) -> Site:

@@ -22,17 +22,17 @@ START_WITHIN = 60.0  # seconds
 
 
 @contextmanager
-def serve(var: Path, host_port: int) -> Iterator[str]:
+def serve(var: Path, *framing_ports: int) -> Iterator[str]:
     """The product's web process; the origin that it answers at."""
     call_command("collectstatic", interactive=False, verbosity=0)
-    port = free_port()
-    origin = f"http://localhost:{port}"
+    own_port = free_port()
+    origin = f"http://localhost:{own_port}"
     settings = {
         "PUBLIC_URL": origin,
         "ATHOS_EMBEDDED": "1",
-        "EMBED_ORIGINS": f"http://localhost:{host_port}",
+        "EMBED_ORIGINS": ",".join(f"http://localhost:{port}" for port in framing_ports),
     }
-    command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(own_port)]
     log = (var / "daphne.log").open("w")
     process = subprocess.Popen(
         [*command, "athos.asgi:application"],
@@ -42,7 +42,7 @@ def serve(var: Path, host_port: int) -> Iterator[str]:
         stderr=subprocess.STDOUT,
     )
     try:
-        _wait(f"{origin}/healthz", process, var / "daphne.log")
+        wait_for(f"{origin}/healthz", process, var / "daphne.log")
         yield origin
     finally:
         process.terminate()
@@ -60,7 +60,7 @@ def free_port() -> int:
     return port
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     until = time.monotonic() + START_WITHIN
     while time.monotonic() < until and process.poll() is None:
         try:

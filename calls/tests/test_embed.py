@@ -101,7 +101,7 @@ def test_without_a_site_key_the_installations_list_may_frame_it(settings):
 
 def test_with_a_site_key_the_tenants_web_sites_may_frame_it(acme, settings):
     settings.EMBED_ORIGINS = ["https://other.example.com"]
-    key = site_key_make(tenant=acme.tenant)
+    key = site_key_make(tenant_id=acme.tenant.pk)
     assert ancestors(page(site=key)) == ["'none'"]
     sites(acme, PARENT, "https://b.example.com")
     assert ancestors(page(site=key)) == [PARENT, "https://b.example.com"]
@@ -117,8 +117,8 @@ def test_a_tenants_own_drill_is_known_by_its_site_key_only(acme):
     make_drill(key="own-drill", owner=acme.tenant.pk, goal="Sell our own thing.")
     for site, known in [
         ("", False),
-        (site_key_make(tenant=stranger.tenant), False),
-        (site_key_make(tenant=acme.tenant), True),
+        (site_key_make(tenant_id=stranger.tenant.pk), False),
+        (site_key_make(tenant_id=acme.tenant.pk), True),
     ]:
         assert ("Sell our own thing." in page(drill="own-drill", site=site).text) is known
 

@@ -4,7 +4,9 @@ SCREENSHOTS=<folder> keeps pictures of every state, in both widths and colours.
 """
 
 import json
+import os
 import re
+import subprocess
 import urllib.request
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +19,7 @@ from calls.models import Call
 from calls.tests.host_page import host_page
 from calls.tests.making import make_drill, make_integrator, make_worker
 from calls.tests.making_calls import add_recording, add_scorecard, add_transcript, make_call
-from calls.tests.site import chromium, free_port, serve, visitor
+from calls.tests.site import ROOT, chromium, free_port, serve, visitor, wait_for
 from scoring.services import rubrics_load
 from tenants.isolation import tenant_scope
 from tenants.models import Membership, User
@@ -44,9 +46,14 @@ def host():
 
 
 @pytest.fixture(scope="module")
-def site(django_db_setup, host, tmp_path_factory):
+def example_port():
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def site(django_db_setup, host, example_port, tmp_path_factory):
     port = int(host.origin.rpartition(":")[2])
-    with serve(tmp_path_factory.mktemp("web"), port) as origin:
+    with serve(tmp_path_factory.mktemp("web"), port, example_port) as origin:
         yield origin
 
 
@@ -344,6 +351,36 @@ def test_the_whole_way_by_keyboard(browser, frame_of, acme):
             guest.page.keyboard.press("Tab")
             reached.append(inner(guest).evaluate("document.activeElement.id"))
         assert [i for i in reached if i] == ["microphone", "mute", "end"]
+
+
+def test_the_example_integrator_embeds_it(browser, site, acme, example_port, tmp_path):
+    settings = {"ATHOS_BASE_URL": site, "ATHOS_API_KEY": acme.secret, "PORT": str(example_port)}
+    log = tmp_path / "example.log"
+    with log.open("w") as out:
+        example = subprocess.Popen(
+            ["node", "examples/integrator/server.mjs"],
+            cwd=ROOT,
+            env=os.environ | settings | {"ATHOS_WEBHOOK_SECRET": "whsec_x"},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_for(f"http://localhost:{example_port}/", example, log)
+        with visitor(browser) as guest:
+            guest.page.route(
+                "**/sdk/useathos-sdk.js",
+                lambda route: route.fulfill(body=SDK, content_type="text/javascript"),
+            )
+            guest.page.goto(f"http://localhost:{example_port}/embedded")
+            frame = guest.page.frame_locator("iframe")
+            start_call(frame)
+            guest.look("example-1280-light-1-live")
+            assert guest.console == []
+            with tenant_scope(acme.tenant.pk):
+                assert Call.objects.get().external_user_id == "rep_8842"
+    finally:
+        example.terminate()
+        example.wait(10)
 
 
 # --- the dashboard -------------------------------------------------------------------------------

@@ -25,7 +25,13 @@ export class Host {
   /** Tells the host something. Only the pages on the list can read it. */
   tell(message) {
     if (!this.framed) return;
-    for (const origin of this.#origins) window.parent.postMessage(message, origin);
+    for (const origin of this.#targets()) window.parent.postMessage(message, origin);
+  }
+
+  /** Who frames us where the browser says so, else all on the list: a page of another origin gets nothing. */
+  #targets() {
+    const parent = location.ancestorOrigins?.[0] ?? (URL.canParse(document.referrer) ? new URL(document.referrer).origin : "");
+    return this.#origins.includes(parent) ? [parent] : this.#origins;
   }
 
   /** Asks for a fresh token. Rejects with a HostError, or with the signal's reason. */
