@@ -5,6 +5,7 @@ Real environment variables always win over that file. `docs/settings.md` lists e
 """
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,7 +25,10 @@ if _COMMAND != "up" and (VAR_DIR / "embedded.env").is_file() and "DATABASE_URL" 
 EMBEDDED = env.bool("ATHOS_EMBEDDED", default=False)
 # `up` makes the secrets and the engines, so it must load settings before either exists.
 # The type checker's Django plugin reads settings too, on a machine where nothing runs.
-BOOTSTRAP = _COMMAND in {"up", "makemigrations", "help", "doctor", "talk"} or "mypy" in sys.modules
+BOOTSTRAP = (
+    _COMMAND in {"up", "makemigrations", "help", "doctor", "talk", "whisper_convert"}
+    or "mypy" in sys.modules
+)
 
 
 def _secret(name: str) -> str:
@@ -218,6 +222,17 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 # http+unix:///path/to.sock or an OpenAI-compatible https://host/v1 base.
 SPEECH_URL = env.str("SPEECH_URL", default=f"http+unix://{VAR_DIR}/run/speech.sock")
 SPEECH_API_KEY = env.str("SPEECH_API_KEY", default="")
+# Who hears a call again after its end; live words always come from SPEECH_URL.
+JUDGE_URL = env.str("JUDGE_URL", default="")  # an OpenAI-compatible base; empty: embedded
+JUDGE_MODEL = env.str("JUDGE_MODEL", default="")
+JUDGE_API_KEY = env.str("JUDGE_API_KEY", default="")
+if JUDGE_URL and not JUDGE_MODEL:
+    raise ImproperlyConfigured("JUDGE_URL needs JUDGE_MODEL.")
+TRANSCRIBER = env.str("TRANSCRIBER", default="faster-whisper")
+if TRANSCRIBER not in {"faster-whisper", "openai-whisper"}:
+    raise ImproperlyConfigured("TRANSCRIBER must be faster-whisper or openai-whisper.")
+if TRANSCRIBER == "openai-whisper" and find_spec("whisper") is None:
+    raise ImproperlyConfigured("TRANSCRIBER=openai-whisper needs `make openai-whisper` first.")
 LIVE_SLOTS = env.int("LIVE_SLOTS", default=4)
 LIVE_PUBLIC_ADDRESS = env.str("LIVE_PUBLIC_ADDRESS", default="")
 LIVE_LOOPBACK = env.bool("LIVE_LOOPBACK", default=EMBEDDED)  # offer 127.0.0.1 as a candidate too

@@ -48,8 +48,7 @@ def _keep(claim: Claim[Call], rubric: Rubric, assessment: Assessment) -> None:
 
 
 async def _assess(transcript: Transcript, rubric: Rubric) -> Assessment:
-    async with engines.judge() as judge:
-        return await assess(transcript, rubric_parse(rubric.content), judge)
+    return await assess(transcript, rubric_parse(rubric.content), engines.judge())
 
 
 def _read(claim: Claim[Call]) -> tuple[Transcript, Rubric | None]:

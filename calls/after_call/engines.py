@@ -1,4 +1,4 @@
-"""The engines of the work after a call, as the settings name them. One of each per use."""
+"""The engines of the work after a call, as the settings name them."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,10 +13,11 @@ from calls.ports import (
     Vectors,
 )
 from calls.providers.embedder import OpenAIEmbedder
+from calls.providers.registry import FULL_TRANSCRIBERS
 from calls.providers.silero import SileroDetector
 from calls.providers.speech_client import SpeechClient
-from calls.providers.transcriber import OpenAITranscriber
 from scoring.judges.embedded import EmbeddedJudge
+from scoring.judges.openai import OpenAiJudge
 from scoring.ports import Judge, JudgeRefused, JudgeUnavailable
 
 
@@ -33,25 +34,32 @@ async def speech_client() -> AsyncIterator[SpeechClient]:
 @asynccontextmanager
 async def full_transcriber() -> AsyncIterator[FullTranscriber]:
     async with speech_client() as client:
-        yield OpenAITranscriber(client)
+        yield FULL_TRANSCRIBERS[settings.TRANSCRIBER](client, settings.MODELS_DIR)
 
 
 def speech_detector() -> SpeechDetector:
     return SileroDetector(settings.MODELS_DIR)
 
 
-@asynccontextmanager
-async def judge() -> AsyncIterator[Judge]:
-    """The judge that needs nothing but our own vectors."""
+def judge() -> Judge:
+    """A chat model where one is configured, else the judge that needs only our own vectors."""
+    if settings.JUDGE_URL:
+        return OpenAiJudge(
+            base_url=settings.JUDGE_URL,
+            model=settings.JUDGE_MODEL,
+            api_key=settings.JUDGE_API_KEY,
+        )
+    return _embedded
+
+
+async def _embed(texts: Sequence[str]) -> Vectors:
     async with speech_client() as client:
-        embedder = OpenAIEmbedder(client, priority="batch")
+        try:
+            return await OpenAIEmbedder(client, priority="batch").embed(texts)
+        except ProviderUnavailable as cause:
+            raise JudgeUnavailable("vectors_unavailable") from cause
+        except ProviderRefused as cause:
+            raise JudgeRefused("vectors_refused") from cause
 
-        async def embed(texts: Sequence[str]) -> Vectors:
-            try:
-                return await embedder.embed(texts)
-            except ProviderUnavailable as cause:
-                raise JudgeUnavailable("vectors_unavailable") from cause
-            except ProviderRefused as cause:
-                raise JudgeRefused("vectors_refused") from cause
 
-        yield EmbeddedJudge(embed)
+_embedded = EmbeddedJudge(_embed)  # one per process: it keeps the vectors of the rubrics' examples
