@@ -106,11 +106,14 @@ def product_start(var: Path, port: int) -> Product:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    while "\nReady" not in (var / "up.log").read_text():
-        if process.poll() is not None or time.monotonic() - began > READY_WITHIN:
-            process.kill()
-            pytest.fail("the product did not start:\n" + (var / "up.log").read_text()[-3000:])
-        time.sleep(0.2)
+    try:
+        while "\nReady" not in (var / "up.log").read_text():
+            if process.poll() is not None or time.monotonic() - began > READY_WITHIN:
+                pytest.fail("the product did not start:\n" + (var / "up.log").read_text()[-3000:])
+            time.sleep(0.2)
+    except BaseException:  # Ctrl-C too: nobody else knows of the process yet
+        process.kill()
+        raise
     return Product(process, var, port, time.monotonic() - began)
 
 
