@@ -15,10 +15,10 @@ COUNT := awk '/^Collecting/ && ++n % 25 == 0 { print "  " n " packages"; fflush(
 SDK_SOURCES := $(shell find sdk -type f -not -path '*/node_modules/*' -not -path 'sdk/dist/*' 2>/dev/null)
 CODE := athos work tenants webhooks scoring calls speech manage.py
 
-.PHONY: help run test test-tools test-front check format prove lock clean venv venv-dev front FORCE
+.PHONY: help run test test-tools test-front check format prove openai-whisper lock clean venv venv-dev front FORCE
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 run: venv front ## everything on this machine, until Ctrl-C (PORT=8000; the next two are used too)
 	@exec $(PY) manage.py up --port $(PORT)
@@ -38,8 +38,12 @@ format: venv-dev ## let ruff fix what it can
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-prove: venv-dev front test-tools ## the long proofs: soak, mutation, a million rows, network cuts
+prove: venv-dev front test-tools openai-whisper ## the long proofs: soak, mutation, a million rows, network cuts
 	@$(PY) -m pytest -m prove --timeout=7200 $(PYTEST_OPTIONS)
+
+openai-whisper: .venv/.installed-openai-whisper ## the optional second recogniser: PyTorch and OpenAI's own Whisper (1 GB)
+	@$(PY) -m speech.assemble --models "$${MODELS_DIR:-$${ATHOS_VAR:-var}/models}"
+	@$(PY) manage.py whisper_convert
 
 lock: venv ## pin all requirements with hashes, after a change in pyproject.toml
 	@$(PYTHON) -m venv var/lock && var/lock/bin/python -m pip -q --disable-pip-version-check install uv
@@ -69,6 +73,12 @@ front: static/built/.origin
 .venv/.installed-dev: .venv/.installed requirements-dev.txt
 	@echo "Installing what the tests need"
 	@$(PIP) -r requirements-dev.txt 2>&1 | $(COUNT)
+	@touch $@
+
+.venv/.installed-openai-whisper: .venv/.installed requirements-openai-whisper.txt requirements-torch.txt
+	@echo "Installing PyTorch and openai-whisper"
+	@$(PIP) --no-deps -r requirements-openai-whisper.txt 2>&1 | $(COUNT)
+	@$(subst --require-hashes,,$(PIP)) -r requirements-torch.txt 2>&1 | $(COUNT)
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json

@@ -10,7 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from calls.ports import FullTranscriber
 from calls.providers.embedder import OpenAIEmbedder
+from calls.providers.openai_whisper import OpenAIWhisperTranscriber
 from calls.providers.silero import SileroDetector
 from calls.providers.smart_turn import SmartTurnDetector
 from calls.providers.speech_client import Priority, SpeechClient
@@ -23,6 +25,11 @@ MakeVoice = Callable[[SpeechClient, Priority], OpenAIVoice]
 TRANSCRIBERS: Mapping[str, Callable[[SpeechClient], OpenAITranscriber]] = {
     "speech": OpenAITranscriber,
     "openai": partial(OpenAITranscriber, live_model="whisper-1", full_model="whisper-1"),
+}
+# For the record, after the call. The first answers at SPEECH_URL, the second in this process.
+FULL_TRANSCRIBERS: Mapping[str, Callable[[SpeechClient, Path], FullTranscriber]] = {
+    "faster-whisper": lambda client, models: OpenAITranscriber(client),
+    "openai-whisper": lambda client, models: OpenAIWhisperTranscriber(models),
 }
 VOICES: Mapping[str, MakeVoice] = {
     "speech": lambda client, priority: OpenAIVoice(client, priority=priority),
