@@ -27,7 +27,7 @@ EXTRA_MISSING = "openai-whisper is not installed: run `make openai-whisper`."
 
 _FORMAT = 1  # raise it when what is written changes
 _VERSION, _SPECIFICATION = 6, "WhisperSpec"
-_TYPES = {0: np.dtype("<f4"), 4: np.dtype("<f2")}
+_TYPES: dict[int, np.dtype[Any]] = {0: np.dtype("<f4"), 4: np.dtype("<f2")}
 _HEAD_SIZE = 64  # in every size of Whisper
 _MOST_TENSORS, _MOST_DIMENSIONS = 4096, 4
 
