@@ -65,7 +65,8 @@ def quiet_dialogues(seconds: float, sounds: Sounds) -> dict[str, Dialogue]:
         "noise": noises(seconds, sounds),
     }
     return {
-        name: converse(LONG, sounds, seconds=seconds, rep=rep) for name, rep in channels.items()
+        name: converse(list(sounds), sounds, seconds=seconds, rep=rep)
+        for name, rep in channels.items()
     }
 
 
@@ -84,7 +85,7 @@ def process(
 
 def speed_report(seeder: Seeder, database: Database, minutes: float, sounds: Sounds) -> bool:
     before = os.getloadavg()[0]
-    dialogue = converse(LONG, sounds, seconds=60 * minutes)
+    dialogue = converse(list(sounds), sounds, seconds=60 * minutes)
     path = database.var / f"speech-{minutes:g}.npz"
     _, facts, waited = process(seeder, database, dialogue, path)
     good = facts.stage == "scored" and facts.scorecards == 1
@@ -113,11 +114,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, nargs="*", default=[3, 10])
     parser.add_argument("--quiet-minutes", type=float, default=10)
+    parser.add_argument("--dialogue", type=Path, help="dialogue.npz of a run with --keep")
     parser.add_argument("--keep", action="store_true", help="keep the folder")
     options = parser.parse_args()
     with running_product(options.keep) as product, seeding(product.var) as seeder:
         print(f"var {product.var}, ready after {product.ready_seconds:.1f} s", flush=True)
-        database, sounds = Database(product.var), voices(LONG, product.speech_socket)
+        database = Database(product.var)
+        if options.dialogue:
+            sounds = Dialogue.load(options.dialogue).sounds()
+        else:
+            sounds = voices(LONG, product.speech_socket)
+            converse(LONG, sounds).save(product.var / "dialogue.npz")
         good = [speed_report(seeder, database, each, sounds) for each in options.minutes]
         if options.quiet_minutes:
             quiet = quiet_dialogues(60 * options.quiet_minutes, sounds)

@@ -87,7 +87,8 @@ def kills(
         run.restarted.append(slow_worker_wait(product))
         starts.append(run.restarted[-1])
     while len(run.seeded) < calls:
-        run.seeded.append(seeder.call(dialogue))
+        feed(run, database, seeder, dialogue)
+        time.sleep(0.2)
     run.facts = database.wait(
         run.seeded, lambda call: call.scored_once or call.failure != "" or call.parked, 300
     )

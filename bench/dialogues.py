@@ -47,6 +47,21 @@ class Dialogue:
         np.savez(path, rep=self.rep, persona=self.persona, turns=json.dumps(self.turns))
         return path
 
+    @classmethod
+    def load(cls, path: Path) -> "Dialogue":
+        with np.load(path) as file:
+            return cls(file["rep"], file["persona"], json.loads(str(file["turns"])))
+
+    def sounds(self) -> dict[tuple[str, str], np.ndarray]:
+        """Every line, cut out again."""
+        channels = {"user": self.rep, "assistant": self.persona}
+        return {
+            (turn["role"], turn["text"]): channels[turn["role"]][
+                round(turn["start_time"] * RATE) : round(turn["end_time"] * RATE)
+            ]
+            for turn in self.turns
+        }
+
 
 def voices(script: list[tuple[str, str]], socket: Path) -> dict[tuple[str, str], np.ndarray]:
     """Every line spoken once."""
