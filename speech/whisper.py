@@ -1,8 +1,9 @@
 """Speech to text with one Whisper base for both uses: fast for the live call, full for the record.
 
 Live: CTranslate2 encodes any window up to 30 s, and one of 10 s costs a tenth of the whole; a
-guard repeats the odd looped or broken answer with a longer one. Full: faster-whisper's 30 s
-windows with word times, over the same loaded weights.
+guard repeats the odd looped or broken answer with a longer one. Full: up to LIVE_SECONDS the same
+with a longer window and word times, beyond that faster-whisper's 30 s windows, over the same
+loaded weights.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,9 @@ from pathlib import Path
 import ctranslate2
 import numpy as np
 from faster_whisper import WhisperModel
+from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import Segment as FoundSegment
+from faster_whisper.transcribe import merge_punctuations
 
 from speech.errors import BadRequest
 from speech.sound import HEARD_RATE, Samples, loudness
@@ -23,6 +26,9 @@ CALLS = 2  # at a time; one thread each
 
 _LIVE_WINDOW = 10  # seconds; shorter ones make Whisper stutter
 _GUARD_WINDOW = 20
+_FULL_WINDOW = 15  # as good as 30 s for what fits, at a quarter of the cost
+_WIDEST_WINDOW = 30
+_OPENING, _CLOSING = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"  # marks that belong to a word
 _CONTEXT_TOKENS = 60
 _TOKENS_PER_SECOND = 6  # more than the fastest speaker needs
 _TEMPERATURES = (0.0, 0.4)  # one repeat of a window that looped; the default repeats five times
@@ -57,6 +63,7 @@ class _Decoded:
     log_probability: float
     no_speech: float
     broken: bool
+    encoded: ctranslate2.StorageView
 
 
 class Whisper:
@@ -97,6 +104,10 @@ class Whisper:
     ) -> Iterator[Segment]:
         """Segments with word times; a step takes one window of 30 s of audio at most."""
         self._token(f"<|{language}|>")
+        if len(samples) <= LIVE_SECONDS * HEARD_RATE:
+            if not _silent(samples):
+                yield self._piece(samples, language, f"{hotwords} {prompt}")
+            return
         for start, block in blocks(samples):
             if _silent(block):
                 continue
@@ -114,6 +125,41 @@ class Whisper:
             )
             for segment in segments:
                 yield _segment(segment, offset=start / HEARD_RATE)
+
+    def _piece(self, samples: Samples, language: str, prompt: str) -> Segment:
+        """One piece of speech with word times. Without timestamp tokens, which cost accuracy in
+        windows that the model was not trained on; the times come from its attention."""
+        head = self._head(language)
+        decoded = self._decode(samples, _FULL_WINDOW, self._context(prompt) + head)
+        if decoded.broken:
+            decoded = self._decode(samples, _WIDEST_WINDOW, head)
+        return Segment(
+            self.tokenizer.decode(decoded.tokens).strip(),
+            0.0,
+            len(samples) / HEARD_RATE,
+            decoded.log_probability,
+            decoded.no_speech,
+            self._words(decoded, len(samples), language),
+        )
+
+    def _words(self, decoded: _Decoded, samples: int, language: str) -> tuple[Word, ...]:
+        tokenizer = Tokenizer(self.tokenizer, True, task="transcribe", language=language)
+        frames = samples // 160
+        (found,) = self.full_model.find_alignment(
+            tokenizer, [decoded.tokens], decoded.encoded, frames
+        ) or [[]]
+        merge_punctuations(found, _OPENING, _CLOSING)
+        seconds = samples / HEARD_RATE
+        return tuple(
+            Word(
+                word["word"].strip(),
+                min(float(word["start"]), seconds),
+                min(float(word["end"]), seconds),
+                float(word["probability"]),
+            )
+            for word in found
+            if word["word"].strip()
+        )
 
     def _token(self, name: str) -> int:
         token = self.tokenizer.token_to_id(name)
@@ -139,8 +185,9 @@ class Whisper:
         features = self.features(padded, padding=0)[None, :, :frames]
         audio = ctranslate2.StorageView.from_array(np.ascontiguousarray(features, np.float32))
         most = 8 + int(_TOKENS_PER_SECOND * seconds)
+        encoded = self.model.encode(audio)
         result = self.model.generate(
-            self.model.encode(audio),
+            encoded,
             [prompt],
             beam_size=1,
             return_scores=True,
@@ -151,7 +198,7 @@ class Whisper:
         score = float(result.scores[0])
         words = self.tokenizer.decode(tokens).lower().split()
         broken = loops(words) or len(tokens) >= most - 1 or score < -1.2
-        return _Decoded(tokens, score, float(result.no_speech_prob), broken)
+        return _Decoded(tokens, score, float(result.no_speech_prob), broken, encoded)
 
 
 def loops(words: Sequence[str]) -> bool:

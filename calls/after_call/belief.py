@@ -15,9 +15,11 @@ CONFIDENT = 0.5  # probability of a word that proves that somebody spoke
 
 _DOUBT_SILENCE, _DOUBT_WORDS = 0.6, -0.7  # nobody spoke, says the engine, and the words are poor
 _NONSENSE = -1.3  # mean log probability; real speech in bad sound stays above
+_UNLIKELY = 0.35  # mean probability of the words
 _REPETITIVE, _REPETITIVE_FROM = 2.4, 40  # compression ratio, of texts of that many characters
 _LETTERS_A_SECOND = 30.0  # more than anybody speaks
-_SURE_SPEECH, _SURE_WORDS = 0.75, -0.5  # from which on a suspicious text is believed
+_SURE_SPEECH, _SURE_WORDS = 0.75, -1.1  # from which on a suspicious text is believed
+_FEW = 2  # words; so short an answer is suspicious by itself, and a true one often scores -0.9
 _SUBTITLES = frozenset(
     {
         "thank you", "thank you very much", "thanks for watching", "thank you for watching",
@@ -34,8 +36,7 @@ def believed(transcript: Transcript, piece: Piece, *, hints: Sequence[str] = ())
     """The words of a piece, at their time in the call, without what nobody said."""
     kept: list[Word] = []
     for segment, words in _segments(transcript):
-        sure = _sureness(piece, segment)
-        if _believable(segment, words, sure, hints):
+        if _believable(segment, words, piece, hints):
             kept += [_placed(word, piece) for word in words]
     return kept
 
@@ -65,19 +66,22 @@ def _distance(at: float, segment: Segment) -> float:
     return max(segment.start - at, at - segment.end, 0.0)
 
 
-def _believable(segment: Segment, words: Sequence[Word], sure: float, hints: Sequence[str]) -> bool:
+def _believable(
+    segment: Segment, words: Sequence[Word], piece: Piece, hints: Sequence[str]
+) -> bool:
     text = plain(segment.text)
-    seconds = segment.end - segment.start
     if not words or not text:
         return False
     if segment.no_speech > _DOUBT_SILENCE and segment.log_probability < _DOUBT_WORDS:
         return False
     if segment.log_probability < _NONSENSE or _repetitive(segment.text):
         return False
-    if len(text) > 10 + _LETTERS_A_SECOND * seconds:
+    if sum(word.probability for word in words) < _UNLIKELY * len(words):
         return False
-    if text in _SUBTITLES or _only_hints(text, hints):
-        return sure >= _SURE_SPEECH and segment.log_probability >= _SURE_WORDS
+    if len(text) > 10 + _LETTERS_A_SECOND * piece.spoken:
+        return False
+    if text in _SUBTITLES or _only_hints(text, hints) or len(words) <= _FEW:
+        return piece.sure >= _SURE_SPEECH and segment.log_probability >= _SURE_WORDS
     return True
 
 
@@ -91,17 +95,6 @@ def _only_hints(text: str, hints: Sequence[str]) -> bool:
     return set(text.split()) <= known
 
 
-def _sureness(piece: Piece, segment: Segment) -> float:
-    """How sure the detector was of speech where the segment lies."""
-    inside = [
-        place.stretch.sure
-        for place in piece.places
-        if place.inside < segment.end and place.inside + place.end - place.start > segment.start
-    ]
-    return max(inside, default=0.0)
-
-
 def _placed(word: Word, piece: Piece) -> Word:
-    place = piece.place((word.start + word.end) / 2)
-    start, end = piece.time(word.start, place), piece.time(word.end, place)
-    return Word(word.text, start, max(start, end), word.probability)
+    start, end = piece.placed(word.start, word.end)
+    return Word(word.text, start, end, word.probability)

@@ -111,7 +111,8 @@ def spread(text: str, sounding: Sequence[Stretch]) -> tuple[Word, ...]:
     words = text.split()
     total = sum(stretch.end - stretch.start for stretch in sounding)
     letter = total / sum(len(word) + 1 for word in words)
-    found, passed = [], 0.0
+    found: list[Word] = []
+    passed = 0.0
     for word in words:
         length = letter * (len(word) + 1)
         stretch, start = _sounding_at(sounding, passed + length / 2)

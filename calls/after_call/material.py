@@ -37,7 +37,7 @@ def material_read(*, tenant_id: uuid.UUID, call_id: uuid.UUID) -> Material:
         call = Call.objects.select_related("drill").get(pk=call_id)
         said = [(turn.role, _said(turn)) for turn in call.turns.all()]
         tapes = {
-            channel: ChannelTape(_parts(call, channel), part_read)
+            channel: ChannelTape(_parts(call, channel), part_read, call.public_id)
             for channel in RecordingPart.Channel
         }
         return Material(

@@ -3,11 +3,11 @@
 Silence is never given to a recogniser: Whisper answers it with sentences that nobody said.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calls.ports import SPEECH_RATE, Pcm
 
@@ -18,9 +18,10 @@ _BEGINS, _GOES_ON = 0.5, 0.35  # probabilities of speech
 _PAUSE = 0.3  # seconds below that end a stretch
 _SHORTEST = 0.1  # seconds; a "no" lasts twice that
 _BEFORE, _AFTER = 0.2, 0.3  # seconds kept around a stretch: soft beginnings and ends
+_MARGIN = 0.1  # seconds that a word may reach beyond it: recognisers put first words too early
 PIECE_SECONDS = 28.0  # with a little silence, one window of Whisper
-_JOIN = 0.3  # seconds of silence between the stretches of a piece
-_CUT_SEARCH = 8.0  # seconds at the end of a piece in which a long stretch may be cut
+_LONGEST = PIECE_SECONDS - _BEFORE - _AFTER
+_TOGETHER = 1.0  # seconds; a longer pause ends the piece
 
 _HOP = 0.01  # seconds, the grain of `loud_stretches`
 _LOUD = 0.00316  # RMS, -50 dBFS: the persona's channel is silence or a voice, nothing between
@@ -36,31 +37,37 @@ class Stretch:
     sure: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a stretch of the call stands in a piece. Seconds."""
-
-    inside: float  # from the start of the piece
-    start: float  # in the call
-    end: float
-    stretch: Stretch
-
-
 @dataclass(frozen=True)
 class Piece:
-    """Sound for one request to a recogniser: stretches of speech with the silence cut out."""
+    """Sound for one request to a recogniser: a turn, or what fits of it.
+
+    Each turn goes alone. Whisper that is given several at once, with the silence between them cut
+    short, is faster and now and then leaves out all but the first.
+    """
 
     pcm: Pcm
-    places: tuple[_Place, ...]
+    start: float  # seconds of the call
+    stretches: tuple[Stretch, ...]
 
-    def place(self, at: float) -> _Place:
-        """The stretch that sounds at this second of the piece."""
-        later = [place for place in self.places if place.inside <= at]
-        return later[-1] if later else self.places[0]
+    @property
+    def spoken(self) -> float:
+        """Seconds of speech."""
+        return sum(stretch.end - stretch.start for stretch in self.stretches)
 
-    def time(self, at: float, place: _Place) -> float:
-        """A second of the piece as a second of the call, held inside the stretch given."""
-        return min(max(place.start + at - place.inside, place.start), place.end)
+    @property
+    def sure(self) -> float:
+        """How sure the detector was of speech, 0..1."""
+        return max(stretch.sure for stretch in self.stretches)
+
+    def placed(self, start: float, end: float) -> tuple[float, float]:
+        """Seconds of the piece as seconds of the call, held to the stretch where they lie."""
+        middle = self.start + (start + end) / 2
+        near = min(self.stretches, key=lambda s: max(s.start - middle, middle - s.end, 0.0))
+        lowest, highest = near.start - _MARGIN, near.end + _MARGIN
+        since, until = (
+            min(max(self.start + at, lowest), highest) for at in (start, max(start, end))
+        )
+        return since, until
 
 
 def speech_stretches(chances: Sequence[float], *, start: float = 0.0) -> list[Stretch]:
@@ -111,51 +118,38 @@ def quiet_moment(stretches: Sequence[Stretch], *, start: float, end: float) -> f
 def pieces(pcm: Pcm, stretches: Sequence[Stretch], *, start: float) -> Iterator[Piece]:
     """All speech in `pcm` (16 kHz, from second `start` of the call on), PIECE_SECONDS at most."""
     end = start + len(pcm) / SPEECH_RATE
-    waiting: list[tuple[float, float, Stretch]] = []
-    length = 0.0
-    for since, until, stretch in _padded(stretches, start, end):
-        more = until - since + (_JOIN if waiting else 0.0)
-        if waiting and length + more > PIECE_SECONDS:
-            yield _piece(pcm, waiting, start)
-            waiting, length, more = [], 0.0, until - since
-        waiting.append((since, until, stretch))
-        length += more
-    if waiting:
-        yield _piece(pcm, waiting, start)
+    groups = _groups([part for stretch in stretches for part in _shortened(stretch)])
+    for number, group in enumerate(groups):
+        # A little around it, but never what belongs to the neighbour.
+        before = (groups[number - 1][-1].end + group[0].start) / 2 if number else start
+        after = (
+            (group[-1].end + groups[number + 1][0].start) / 2 if number + 1 < len(groups) else end
+        )
+        since = max(group[0].start - _BEFORE, before)
+        until = min(group[-1].end + _AFTER, after)
+        first, last = (max(0, round((at - start) * SPEECH_RATE)) for at in (since, until))
+        yield Piece(pcm[first:last], start + first / SPEECH_RATE, tuple(group))
 
 
-def _padded(
-    stretches: Sequence[Stretch], start: float, end: float
-) -> Iterator[tuple[float, float, Stretch]]:
-    """Each stretch with what is kept around it, never more than halfway to its neighbour."""
-    short = [part for stretch in stretches for part in _shortened(stretch)]
-    for number, stretch in enumerate(short):
-        before = (short[number - 1].end + stretch.start) / 2 if number else start
-        after = (stretch.end + short[number + 1].start) / 2 if number + 1 < len(short) else end
-        since = max(stretch.start - _BEFORE, before, start)
-        yield since, min(stretch.end + _AFTER, after, end), stretch
+def _groups(stretches: Sequence[Stretch]) -> list[list[Stretch]]:
+    """Stretches that belong together, as far as they fit."""
+    groups: list[list[Stretch]] = []
+    for stretch in stretches:
+        if (
+            groups
+            and stretch.start - groups[-1][-1].end < _TOGETHER
+            and stretch.end - groups[-1][0].start <= _LONGEST
+        ):
+            groups[-1].append(stretch)
+        else:
+            groups.append([stretch])
+    return groups
 
 
 def _shortened(stretch: Stretch) -> Iterator[Stretch]:
     """A stretch that fits a piece as it is, else in even parts."""
-    most = PIECE_SECONDS - _BEFORE - _AFTER
-    count = int(-(-(stretch.end - stretch.start) // most)) or 1
+    count = max(1, math.ceil((stretch.end - stretch.start) / _LONGEST))
     size = (stretch.end - stretch.start) / count
     for number in range(count):
         begin = stretch.start + number * size
         yield Stretch(begin, begin + size, stretch.sure)
-
-
-def _piece(pcm: Pcm, taken: Sequence[tuple[float, float, Stretch]], start: float) -> Piece:
-    sounds: list[NDArray[np.int16]] = []
-    places: list[_Place] = []
-    length = 0
-    for since, until, stretch in taken:
-        if sounds:
-            sounds.append(np.zeros(round(_JOIN * SPEECH_RATE), np.int16))
-            length += len(sounds[-1])
-        first, last = (round((at - start) * SPEECH_RATE) for at in (since, until))
-        places.append(_Place(length / SPEECH_RATE, since, until, stretch))
-        sounds.append(pcm[max(0, first) : last])
-        length += len(sounds[-1])
-    return Piece(np.concatenate(sounds), tuple(places))

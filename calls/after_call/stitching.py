@@ -39,6 +39,7 @@ class ChannelTape:
 
     parts: Sequence[PartRow]
     read: Callable[[str], bytes | None]
+    call_id: str = ""  # public, for the log
 
     def sound(self, start: float, end: float) -> Iterator[Pcm]:
         """From `start` to `end` (seconds of the call) at 48 kHz, in pieces of about a second.
@@ -108,5 +109,6 @@ class ChannelTape:
             except ogg.OggError:
                 data = None
         if data is None:
-            logger.warning("recording_part_unreadable", extra={"file": part.name})
+            facts = {"call_id": self.call_id, "epoch": part.epoch, "offset": part.offset}
+            logger.warning("recording_part_unreadable", extra=facts)
         return data

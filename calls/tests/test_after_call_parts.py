@@ -5,7 +5,7 @@ import io
 import av
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calls.after_call.belief import believed
@@ -158,7 +158,8 @@ def test_a_chunk_is_cut_in_its_longest_pause():
     assert quiet_moment([Stretch(0, 400)], start=270, end=300) == 300
 
 
-@given(st.lists(st.tuples(st.floats(0.31, 20), st.floats(0.1, 70)), max_size=12))
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(st.floats(0.31, 20), st.floats(0.1, 70)), max_size=8))
 def test_pieces_hold_all_speech_once_and_fit_the_recogniser(spans):
     """Every sample says at which tenth of a second it lies, so what is taken can be read."""
     at, speech = 0.0, []
@@ -168,15 +169,19 @@ def test_pieces_hold_all_speech_once_and_fit_the_recogniser(spans):
     pcm = (np.arange(round(at * 16_000)) // 1600 + 1).astype(np.int16)
     made = list(pieces(pcm, speech, start=0.0))
     assert all(len(piece.pcm) <= (PIECE_SECONDS + 0.01) * 16_000 for piece in made)
-    places = [place for piece in made for place in piece.places]
     for stretch in speech:
         for moment in np.linspace(stretch.start + 0.01, stretch.end - 0.01, 5):
-            assert sum(place.start <= moment < place.end for place in places) == 1
-    for piece in made:
-        for place in piece.places:
-            middle = (place.end - place.start) / 2
-            there = piece.pcm[int((place.inside + middle) * 16_000)]
-            assert abs(there - ((place.start + middle) * 10 + 1)) < 1.1
+            inside = [p for p in made if p.start <= moment < p.start + len(p.pcm) / 16_000]
+            assert len(inside) == 1
+            there = inside[0].pcm[int((moment - inside[0].start) * 16_000)]
+            assert abs(there - (moment * 10 + 1)) < 1.1
+
+
+def test_a_word_over_a_pause_is_held_to_where_somebody_speaks():
+    (piece,) = pieces(np.zeros(160_000, np.int16), [Stretch(2, 3), Stretch(3.9, 5)], start=0.0)
+    assert piece.start == pytest.approx(1.8)
+    assert piece.placed(1.0, 2.0) == pytest.approx((2.8, 3.1))
+    assert piece.placed(0.0, 0.4) == pytest.approx((1.9, 2.2))
 
 
 # --- belief
@@ -208,7 +213,8 @@ def test_clear_speech_is_believed_at_its_time_in_the_call():
     "answer",
     [
         {"text": "Thank you for watching!", "sure": 0.55},
-        {"text": "Thank you.", "log_probability": -0.8},
+        {"text": "Thank you.", "log_probability": -1.18},
+        {"text": "Mm.", "sure": 0.55},
         {"text": "I think so too.", "no_speech": 0.8, "log_probability": -0.9},
         {"text": "Whatever it was.", "log_probability": -1.6},
         {"text": "no no no no " * 20, "seconds": 12.0},
@@ -222,7 +228,7 @@ def test_what_nobody_said_is_not_believed(answer):
 
 @pytest.mark.parametrize("text", ["Thank you.", "Bye.", "Okay.", "No, no, no."])
 def test_short_polite_words_clearly_spoken_are_believed(text):
-    assert heard(text)
+    assert heard(text, log_probability=-0.95)
 
 
 # --- lines
