@@ -80,7 +80,7 @@ class _Maker:
         return self._python(name, str(ROOT / "manage.py"), *arguments, **options)
 
     def services(self) -> tuple[Program, ...]:
-        workers = (self.jobs("quick", processes=2), self.jobs("slow", processes=1))
+        workers = (self.jobs("quick", processes=2), self.jobs("slow", processes=2))
         example = self.example()
         return (self.web(), self.live(), *workers, self.beat(), *([example] if example else []))
 

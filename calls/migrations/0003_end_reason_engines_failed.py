@@ -4,15 +4,25 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('calls', '0002_due_functions'),
+        ("calls", "0002_due_functions"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='call',
-            name='end_reason',
-            field=models.CharField(blank=True, choices=[('rep_ended', 'Rep Ended'), ('network_lost', 'Network Lost'), ('worker_lost', 'Worker Lost'), ('ceiling', 'Ceiling'), ('never_connected', 'Never Connected'), ('engines_failed', 'Engines Failed')], max_length=20),
+            model_name="call",
+            name="end_reason",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("rep_ended", "Rep Ended"),
+                    ("network_lost", "Network Lost"),
+                    ("worker_lost", "Worker Lost"),
+                    ("ceiling", "Ceiling"),
+                    ("never_connected", "Never Connected"),
+                    ("engines_failed", "Engines Failed"),
+                ],
+                max_length=20,
+            ),
         ),
     ]
