@@ -5,7 +5,8 @@ Only the engines are fakes; the browser is an aiortc client in the same loop.
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -117,13 +118,16 @@ async def live_worker(tmp_path, *, texts=("Do you like your plan?",), replies=([
 
 
 class Browser:
-    """The socket and the audio of one browser."""
+    """The socket and the audio of one browser. The fixture `browsers_close` closes what is left."""
+
+    made: ClassVar[list["Browser"]] = []
 
     def __init__(self, joined, origin=b"https://app.example.com"):
         self.ticket = joined["connectionTicket"]
         self.socket = WebsocketCommunicator(application, "/live/v1", headers=[(b"origin", origin)])
         self.rtc = RtcClient()
         self.messages = []
+        Browser.made.append(self)
 
     async def join(self):
         assert (await self.socket.connect())[0]
@@ -157,6 +161,18 @@ class Browser:
     async def close(self):
         await self.rtc.close()
         await self.socket.disconnect()
+
+
+@pytest.fixture(autouse=True)
+async def browsers_close():
+    """A socket left open keeps waiting for the channel layer, and its test never ends."""
+    yield
+    made = list(Browser.made)
+    Browser.made.clear()
+    for browser in made:
+        await browser.rtc.close()
+        with suppress(Exception):  # most are closed already
+            await browser.socket.disconnect(timeout=2)
 
 
 def the_call(tenant):
