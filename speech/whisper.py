@@ -26,7 +26,7 @@ CALLS = 2  # at a time; one thread each
 
 _LIVE_WINDOW = 10  # seconds; shorter ones make Whisper stutter
 _GUARD_WINDOW = 20
-_FULL_WINDOW = 15  # as good as 30 s for what fits, at a quarter of the cost
+_FULL_WINDOW = 12  # as good as 30 s for what fits, at a fifth of the cost
 _WIDEST_WINDOW = 30
 _OPENING, _CLOSING = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"  # marks that belong to a word
 _CONTEXT_TOKENS = 60

@@ -15,7 +15,7 @@ CONFIDENT = 0.5  # probability of a word that proves that somebody spoke
 
 _DOUBT_SILENCE, _DOUBT_WORDS = 0.6, -0.7  # nobody spoke, says the engine, and the words are poor
 _NONSENSE = -1.3  # mean log probability; real speech in bad sound stays above
-_UNLIKELY = 0.35  # mean probability of the words
+_UNLIKELY, _UNLIKELY_FEW = 0.35, 0.2  # mean probability of the words; a true "okay" has 0.35
 _REPETITIVE, _REPETITIVE_FROM = 2.4, 40  # compression ratio, of texts of that many characters
 _LETTERS_A_SECOND = 30.0  # more than anybody speaks
 _SURE_SPEECH, _SURE_WORDS = 0.75, -1.1  # from which on a suspicious text is believed
@@ -76,7 +76,8 @@ def _believable(
         return False
     if segment.log_probability < _NONSENSE or _repetitive(segment.text):
         return False
-    if sum(word.probability for word in words) < _UNLIKELY * len(words):
+    unlikely = _UNLIKELY_FEW if len(words) <= _FEW else _UNLIKELY
+    if sum(word.probability for word in words) < unlikely * len(words):
         return False
     if len(text) > 10 + _LETTERS_A_SECOND * piece.spoken:
         return False

@@ -3,7 +3,10 @@
 import asyncio
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.files import File
@@ -29,21 +32,21 @@ SHORTEST_CALL = 0.1  # seconds; nothing to hear in less
 
 def call_transcribe(claim: Claim[Call]) -> None:
     """Chunk by chunk, each kept as soon as it is done: a kill costs five minutes of sound."""
+    material = material_read(tenant_id=claim.tenant_id, call_id=claim.pk)
     try:
-        _hear_all(claim)
-        material = material_read(tenant_id=claim.tenant_id, call_id=claim.pk)
-        recording = _recording_make(claim, material)
+        with _recording_beside(claim, material) as making:
+            _hear_all(claim, material)
+            _keep(claim, making.result())
     except ProviderUnavailable:
         claim.release(error="SPEECH_UNAVAILABLE")
     except ProviderRefused:
         claim.park(error="SPEECH_REFUSED")
     except StorageUnavailable:
         claim.release(error="STORAGE_UNAVAILABLE")
-    else:
-        _keep(claim, material, recording)
 
 
-def _keep(claim: Claim[Call], material: Material, recording: RecordingFile | None) -> None:
+def _keep(claim: Claim[Call], recording: RecordingFile | None) -> None:
+    material = material_read(tenant_id=claim.tenant_id, call_id=claim.pk)
     rep = [word for chunk in material.chunks for word in words_read(chunk.rep_words)]
     unrecorded = _unrecorded(material)
     lines = lines_make(
@@ -54,24 +57,17 @@ def _keep(claim: Claim[Call], material: Material, recording: RecordingFile | Non
         persona_untold=[w for chunk in material.chunks for w in words_read(chunk.persona_words)],
     )
     spoke = bool(unrecorded) or any(word.probability >= CONFIDENT for word in rep)
-    try:
-        call_transcribed(
-            claim=claim,
-            lines=[line_values(line) for line in lines],
-            recording=recording,
-            rep_spoke=spoke and any(line.role == "user" for line in lines),
-        )
-    except BaseException:
-        if recording is not None:
-            default_storage.delete(recording.name)
-        raise
-    facts = {"call_id": material.public_id, "lines": len(lines)}
-    logger.info("call_transcribed", extra=facts)
+    call_transcribed(
+        claim=claim,
+        lines=[line_values(line) for line in lines],
+        recording=recording,
+        rep_spoke=spoke and any(line.role == "user" for line in lines),
+    )
+    logger.info("call_transcribed", extra={"call_id": material.public_id, "lines": len(lines)})
 
 
-def _hear_all(claim: Claim[Call]) -> None:
+def _hear_all(claim: Claim[Call], material: Material) -> None:
     """Recognise what is not recognised yet."""
-    material = material_read(tenant_id=claim.tenant_id, call_id=claim.pk)
     done = len(material.chunks)
     position = material.chunks[-1].end if material.chunks else 0.0
     while material.seconds - position >= SHORTEST_CALL:
@@ -99,14 +95,47 @@ async def _recognise(sound: ChunkSound, material: Material, claim: Claim[Call]) 
         )
 
 
-def _recording_make(claim: Claim[Call], material: Material) -> RecordingFile | None:
-    """The stereo file, in the storage. None for a call without any sound."""
+class _Stopped(Exception):
+    """The transcript failed: the recording is not wanted now."""
+
+
+@contextmanager
+def _recording_beside(
+    claim: Claim[Call], material: Material
+) -> Iterator["Future[RecordingFile | None]"]:
+    """Make the stereo file in a thread while the recogniser, another process, has the work.
+
+    When the block fails the making ends too, and its file is gone.
+    """
+    stopped = threading.Event()
+
+    def between() -> None:
+        claim.check()
+        if stopped.is_set():
+            raise _Stopped
+
+    with ThreadPoolExecutor(1) as pool:
+        making = pool.submit(_recording_make, claim, material, between)
+        try:
+            yield making
+        except BaseException:
+            stopped.set()
+            made = making.result() if making.exception() is None else None
+            if made is not None:
+                default_storage.delete(made.name)
+            raise
+
+
+def _recording_make(
+    claim: Claim[Call], material: Material, between: Callable[[], None]
+) -> RecordingFile | None:
+    """The stereo file, in the storage. None for a call without any sound. No database here."""
     if not material.rep.parts and not material.persona.parts:
         return None
     with tempfile.TemporaryFile() as file:
         rep = material.rep.sound(0.0, material.seconds)
         persona = material.persona.sound(0.0, material.seconds)
-        duration = stereo_write(rep, persona, file, between=claim.check)
+        duration = stereo_write(rep, persona, file, between=between)
         size = file.tell()
         file.seek(0)
         # The token tells the files of two tries apart; the one without a row goes with the folder.
