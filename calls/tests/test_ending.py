@@ -1,5 +1,6 @@
 """Ends that nobody asked for: never connected, and a worker that died in the middle."""
 
+import json
 import uuid
 from datetime import timedelta
 
@@ -11,6 +12,7 @@ from calls.services import live
 from calls.tasks import connect_due, lost_due
 from calls.tests.making import make_drill, make_integrator, make_worker, redeem
 from tenants.isolation import tenant_scope
+from webhooks.models import Event
 from work import bell, kinds
 from work.claims import claims, due
 from work.overview import standing
@@ -82,6 +84,16 @@ def test_a_call_that_nobody_connects_fails_after_a_minute(created):
     assert (after.stage, after.end_reason) == (Call.Stage.FAILED, Call.EndReason.NEVER_CONNECTED)
     assert (after.due_at, after.lease_token) == (None, None)
     assert not LiveSlot.objects.filter(call_id__isnull=False).exists()
+
+
+def test_the_customer_hears_that_nobody_connected(created):
+    change(created, due_at=Now() - timedelta(seconds=1))
+    connect_due()
+    with tenant_scope(created.tenant_id):
+        body = json.loads(bytes(Event.objects.get().body))
+    assert (body["success"], body["reason"]) == (False, "NEVER_CONNECTED")
+    assert body["callId"] == created.public_id
+    assert now_of(created).failure == Call.Failure.NEVER_CONNECTED
 
 
 def test_a_call_that_connects_at_the_last_moment_goes_on(created):
