@@ -20,13 +20,19 @@ SHORTEST = SHORT[:2]  # one line each: about seven seconds
 
 
 @pytest.fixture(scope="module")
-def place(product, tmp_path_factory):
-    """The product, a process that seeds calls in it, and a short dialogue."""
+def dialogue(product, tmp_path_factory):
+    """A short dialogue, spoken once."""
     folder = tmp_path_factory.mktemp("dialogue")
     talk = converse(SHORTEST, voices(SHORTEST, product.speech_socket))
-    with seeding(product.var) as seeder:
-        yield product, seeder, talk.save(folder / "short.npz")
+    yield talk.save(folder / "short.npz")
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def place(product, dialogue):
+    """The product, a process that seeds calls in it (its connection dies with PostgreSQL), a talk."""
+    with seeding(product.var) as seeder:
+        yield product, seeder, dialogue
 
 
 def test_a_worker_killed_again_and_again_scores_each_call_once(place):
