@@ -30,7 +30,7 @@ def dialogue(product, tmp_path_factory):
 
 @pytest.fixture
 def place(product, dialogue):
-    """The product, a process that seeds calls in it (its connection dies with PostgreSQL), a talk."""
+    """The product, a process that seeds calls in it (it dies with PostgreSQL), and a talk."""
     with seeding(product.var) as seeder:
         yield product, seeder, dialogue
 
