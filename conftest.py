@@ -13,6 +13,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -98,7 +99,8 @@ def django_db_setup(django_test_environment, django_db_blocker) -> Iterator[None
         for connection in connections.all():
             connection.close()
         connections["default"].close_pool()
-    with psycopg.connect(maintenance, autocommit=True) as owner:
+    # Autovacuum may sit in it, and the owner may not end that; the next setup drops it then.
+    with psycopg.connect(maintenance, autocommit=True) as owner, suppress(psycopg.Error):
         owner.execute(f"drop database if exists {name} with (force)".encode())
 
 
