@@ -78,7 +78,6 @@ async def _serve(peer: Peer) -> tuple[web.AppRunner, str]:
 
 @pytest.mark.browser
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 async def test_chromium_speaks_and_hears(tmp_path):
     voice = codec.encode_clip(speechlike(3.0))
     received, frame = [], iter(range(10**6))

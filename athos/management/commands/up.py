@@ -62,7 +62,6 @@ def _welcome(var: Path, port: int) -> str:
         lines.append(f"  Dashboard               {facts['dashboardUrl']}")
     if "exampleUrl" in facts:
         lines.append(f"  Example integrator      {facts['exampleUrl']}")
-    lines.append(f"  API reference           {web}/api/external/v1/openapi.yaml")
     if not port_is_free(port + PORTS["metrics"]):
         lines.append(
             f"  Metrics                 http://localhost:{port + PORTS['metrics']}/metrics"
