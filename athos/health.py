@@ -21,6 +21,7 @@ from calls.models import LiveWorker
 
 CHECK_SECONDS = 0.25  # each; they run side by side
 CACHE_SECONDS = 1.0  # whoever asks more often gets the last answer
+RETRY_SECONDS = 0.2
 WORKER_FRESH = timedelta(seconds=10)  # a live worker renews its row every 2 s
 
 
@@ -109,7 +110,8 @@ CHECKS: dict[str, Callable[[], None]] = {
 
 
 class Readiness:
-    """Runs the checks side by side, each with a time limit, at most once per `CACHE_SECONDS`.
+    """Runs the checks side by side, each with a time limit, at most once per `CACHE_SECONDS`
+    (`RETRY_SECONDS` while something is missing).
 
     A check that hangs keeps its one thread until it ends; it is not started a second time, so that
     a hung database costs one thread, not one per request.
@@ -128,7 +130,8 @@ class Readiness:
         with self._lock:
             if time.monotonic() >= self._good_until:
                 self._results = self._look()
-                self._good_until = time.monotonic() + CACHE_SECONDS
+                missing = any(self._results.values())
+                self._good_until = time.monotonic() + (RETRY_SECONDS if missing else CACHE_SECONDS)
             return self._results
 
     def _look(self) -> dict[str, str | None]:

@@ -52,7 +52,6 @@ def main() -> int:
     _bound_arenas()
     if arguments.die_with_parent:
         _die_with_parent()
-    os.nice(NICENESS)
     try:
         with bound_socket(arguments.socket) as listener:
             loaded = asyncio.run(_serve(listener, arguments.models))
@@ -85,6 +84,12 @@ def _die_with_parent() -> None:
         raise OSError(ctypes.get_errno(), "prctl")
     if os.getppid() != parent or parent == 1:
         sys.exit("The parent is gone.")
+
+
+def _give_way() -> None:
+    """Lower all threads; the engines' own were made while loading, which is not held back."""
+    for thread in os.listdir("/proc/self/task"):
+        os.setpriority(os.PRIO_PROCESS, int(thread), NICENESS)
 
 
 @contextmanager
@@ -153,6 +158,7 @@ async def _load(server: SpeechServer, models: Path) -> None:
     thread = ThreadPoolExecutor(1)  # of its own: a stop need not wait for the loop's threads
     server.engines = await asyncio.get_running_loop().run_in_executor(thread, load, models)
     thread.shutdown()
+    _give_way()
     log.info("ready")
 
 

@@ -62,8 +62,8 @@ class Kokoro:
         return list(self._styles)
 
     def warm(self) -> None:
-        for voice in ("af_heart", "bf_emma"):
-            self.say(Clause("Sure, go ahead.", 0.1), voice=voice, speed=1.0)
+        self._phonemizer("Yes.", british=True)
+        self.say(Clause("Yes.", 0.1), voice="af_heart", speed=1.0)
 
     def say(self, clause: Clause, *, voice: str, speed: float) -> Samples:
         """24 kHz sound, leading silence cut, the clause's pause behind it."""

@@ -80,11 +80,10 @@ class Whisper:
         self._previous = self._token("<|startofprev|>")
 
     def warm(self) -> None:
+        """One short pass through encoder, decoder and alignment, without the guard's repeats."""
         hum = (np.random.default_rng(1).normal(0.0, 0.01, HEARD_RATE)).astype(np.float32)
-        for _ in range(CALLS):
-            self.live(hum, language="en")
-        for _ in self.full(hum, language="en"):
-            pass
+        decoded = self._decode(hum, _LIVE_WINDOW, self._head("en"))
+        self._words(decoded, len(hum), "en")
 
     def live(self, samples: Samples, *, language: str, prompt: str = "") -> Segment:
         """The words of one piece of speech, up to LIVE_SECONDS."""

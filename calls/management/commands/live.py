@@ -5,6 +5,7 @@ import logging
 import signal
 import socket
 from argparse import ArgumentParser
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from channels.layers import get_channel_layer
@@ -38,16 +39,18 @@ class Command(BaseCommand):
 
 
 async def _serve(*, slots: int, drain: float) -> None:
-    client = SpeechClient(settings.SPEECH_URL, settings.SPEECH_API_KEY)
-    await wait_ready(client, seconds=SPEECH_WITHIN)
-    await client.close()
     choice = EngineChoice(models=settings.MODELS_DIR, local_url=settings.SPEECH_URL)
     async with open_providers(choice) as providers:
-        await _carry_calls(LiveEngines(providers, settings.VAR_DIR / "live"), slots, drain)
+        packs = await asyncio.to_thread(drill_packs_shipped)
+        client = SpeechClient(settings.SPEECH_URL, settings.SPEECH_API_KEY)
+        await wait_ready(client, seconds=SPEECH_WITHIN)
+        await client.close()
+        await _carry_calls(LiveEngines(providers, settings.VAR_DIR / "live"), packs, slots, drain)
 
 
-async def _carry_calls(engines: LiveEngines, slots: int, drain: float) -> None:
-    packs = await asyncio.to_thread(drill_packs_shipped)
+async def _carry_calls(
+    engines: LiveEngines, packs: Iterable[Mapping[str, Any]], slots: int, drain: float
+) -> None:
     worker = Worker(
         host=socket.gethostname(),
         slots=slots,
