@@ -242,6 +242,7 @@ ICE_SERVERS = env.json("ICE_SERVERS", default=[])  # given to the browser
 WEBHOOK_REFUSED_NETWORKS = env.list("WEBHOOK_REFUSED_NETWORKS", default=[])
 
 MEDIA_ROOT = env.str("RECORDINGS_DIR", default=str(VAR_DIR / "recordings"))
+VECTORS_DIR = VAR_DIR / "vectors"  # of example sentences; made again when they are gone
 MODELS_DIR = Path(env.str("MODELS_DIR", default=str(VAR_DIR / "models")))
 
 # --- pages and answers -----------------------------------------------------------------------

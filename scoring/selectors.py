@@ -15,6 +15,12 @@ def rubric_latest(*, tenant_id: uuid.UUID, key: str) -> models.Rubric | None:
     return own or rows.filter(tenant_id=CATALOGUE).first()
 
 
+def rubrics_shipped() -> list[models.Rubric]:
+    """The latest version of each rubric of the catalogue. Needs its scope."""
+    rows = models.Rubric.objects.filter(tenant_id=CATALOGUE).order_by("key", "-version")
+    return list(rows.distinct("key"))
+
+
 def scorecard_of(*, tenant_id: uuid.UUID, call_id: uuid.UUID) -> models.Scorecard | None:
     """The newest scorecard of the tenant's call."""
     return (

@@ -88,8 +88,8 @@ def _die_with_parent() -> None:
 
 def _give_way() -> None:
     """Lower all threads; the engines' own were made while loading, which is not held back."""
-    for thread in os.listdir("/proc/self/task"):
-        os.setpriority(os.PRIO_PROCESS, int(thread), NICENESS)
+    for thread in Path("/proc/self/task").iterdir():
+        os.setpriority(os.PRIO_PROCESS, int(thread.name), NICENESS)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from speech.embeddings import MiniLm
-from speech.scheduler import Scheduler
+from speech.scheduler import Calls, Scheduler
 from speech.voices import HibariVoice, Kokoro
 from speech.whisper import CALLS, Whisper
 
@@ -34,7 +34,8 @@ class Engines:
 
 @dataclass(frozen=True, slots=True)
 class Queues:
-    """What waits for each engine. Batch work never takes the last thread of Whisper."""
+    """What waits for each engine. Batch work leaves a thread of Whisper to a live call, and lines
+    made ahead wait while somebody waits for a transcript."""
 
     whisper: Scheduler
     kokoro: Scheduler
@@ -42,15 +43,23 @@ class Queues:
     minilm: Scheduler
 
     @classmethod
-    def make(cls, *, live_jobs: int = 16, batch_jobs: int = 4) -> "Queues":
-        def queue(name: str, slots: int) -> Scheduler:
+    def make(cls, *, live_jobs: int = 16, batch_jobs: int = 8) -> "Queues":
+        calls = Calls()
+
+        def queue(name: str, slots: int = 1, behind: Scheduler | None = None) -> Scheduler:
             return Scheduler(
-                name, slots=slots, batch_slots=1, live_jobs=live_jobs, batch_jobs=batch_jobs
+                name,
+                slots=slots,
+                batch_slots=1,
+                live_jobs=live_jobs,
+                batch_jobs=batch_jobs,
+                calls=calls,
+                gives_way_to=behind,
             )
 
-        return cls(
-            queue("whisper", CALLS), queue("kokoro", 1), queue("hibari", 1), queue("minilm", 1)
-        )
+        whisper = queue("whisper", CALLS)
+        kokoro, hibari = (queue(name, behind=whisper) for name in ("kokoro", "hibari"))
+        return cls(whisper, kokoro, hibari, queue("minilm"))
 
     async def close(self) -> None:
         for scheduler in (self.whisper, self.kokoro, self.hibari, self.minilm):

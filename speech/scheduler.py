@@ -8,6 +8,8 @@ one of its turns.
 import asyncio
 import itertools
 import logging
+import math
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,6 +26,20 @@ Result = TypeVar("Result")
 class Priority(IntEnum):
     LIVE = 0
     BATCH = 1
+
+
+@dataclass(eq=False, slots=True)
+class Calls:
+    """Whether a call is live somewhere on this machine, told by the work that comes in."""
+
+    seconds: float = 30.0  # after its last request a call counts as over
+    _last: float = -math.inf  # monotonic
+
+    def heard(self) -> None:
+        self._last = time.monotonic()
+
+    def live(self) -> bool:
+        return time.monotonic() - self._last < self.seconds
 
 
 @dataclass(eq=False, slots=True)
@@ -56,14 +72,28 @@ class _Waiter:
 
 
 class Scheduler:
-    """The turns of one engine: `slots` threads, of which batch jobs use `batch_slots` at most."""
+    """The turns of one engine: `slots` threads, of which batch jobs use `batch_slots` at most while
+    a call is live. `gives_way_to`: while that engine has work, no batch job begins here."""
 
     def __init__(
-        self, name: str, *, slots: int, batch_slots: int, live_jobs: int, batch_jobs: int
+        self,
+        name: str,
+        *,
+        slots: int,
+        batch_slots: int,
+        live_jobs: int,
+        batch_jobs: int,
+        calls: Calls | None = None,
+        gives_way_to: "Scheduler | None" = None,
     ) -> None:
         self.name = name
         self.slots = slots
         self.batch_slots = batch_slots
+        self.calls = calls or Calls()
+        self._gives_way_to = gives_way_to
+        self._behind: list[Scheduler] = []  # those that give way to this one
+        if gives_way_to:
+            gives_way_to._behind.append(self)
         self.limits = {Priority.LIVE: live_jobs, Priority.BATCH: batch_jobs}
         self.jobs = dict.fromkeys(Priority, 0)
         self.running = dict.fromkeys(Priority, 0)
@@ -81,10 +111,14 @@ class Scheduler:
         if self.jobs[priority] >= self.limits[priority]:
             raise Overloaded
         self.jobs[priority] += 1
+        if priority is Priority.LIVE:
+            self.calls.heard()
         try:
             yield Job(self, priority, next(self._numbers), deadline)
         finally:
             self.jobs[priority] -= 1
+            for behind in self._behind:
+                behind._grant()
 
     async def run(self, job: Job, work: Callable[[], Result]) -> Result:
         await self._turn(job)
@@ -137,7 +171,12 @@ class Scheduler:
             waiter.granted.set_result(None)
 
     def _has_room(self, job: Job) -> bool:
-        return job.priority is Priority.LIVE or self.running[Priority.BATCH] < self.batch_slots
+        if job.priority is Priority.LIVE:
+            return True
+        if self._gives_way_to and any(self._gives_way_to.jobs.values()):
+            return False
+        slots = self.batch_slots if self.calls.live() else self.slots
+        return self.running[Priority.BATCH] < slots
 
     def _ended(self, loop: asyncio.AbstractEventLoop, job: Job, done: "Future[Result]") -> None:
         """In the worker's thread. The loop may be gone already when the server is stopping."""

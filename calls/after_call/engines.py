@@ -13,12 +13,16 @@ from calls.ports import (
     Vectors,
 )
 from calls.providers.embedder import OpenAIEmbedder
+from calls.providers.kept_vectors import vectors_kept
 from calls.providers.registry import FULL_TRANSCRIBERS
 from calls.providers.silero import SileroDetector
 from calls.providers.speech_client import SpeechClient
-from scoring.judges.embedded import EmbeddedJudge
+from scoring.judges.embedded import EmbeddedJudge, examples
 from scoring.judges.openai import OpenAiJudge
 from scoring.ports import Judge, JudgeRefused, JudgeUnavailable
+from scoring.rubric import rubric_parse
+from scoring.selectors import rubrics_shipped
+from tenants.isolation import CATALOGUE, tenant_scope
 
 
 @asynccontextmanager
@@ -52,14 +56,35 @@ def judge() -> Judge:
     return _embedded
 
 
-async def _embed(texts: Sequence[str]) -> Vectors:
+@asynccontextmanager
+async def _embedder() -> AsyncIterator[OpenAIEmbedder]:
     async with speech_client() as client:
         try:
-            return await OpenAIEmbedder(client, priority="batch").embed(texts)
+            yield OpenAIEmbedder(client, priority="batch")
         except ProviderUnavailable as cause:
             raise JudgeUnavailable("vectors_unavailable") from cause
         except ProviderRefused as cause:
             raise JudgeRefused("vectors_refused") from cause
 
 
-_embedded = EmbeddedJudge(_embed)  # one per process: it keeps the vectors of the rubrics' examples
+def rubric_examples_shipped() -> list[list[str]]:
+    """For each rubric of the catalogue the sentences that the embedded judge compares with."""
+    with tenant_scope(CATALOGUE):
+        return [examples(rubric_parse(row.content)) for row in rubrics_shipped()]
+
+
+async def _embed(texts: Sequence[str]) -> Vectors:
+    async with _embedder() as embedder:
+        return await embedder.embed(texts)
+
+
+async def _embed_examples(texts: Sequence[str]) -> Vectors:
+    async with _embedder() as embedder:
+        try:
+            return await vectors_kept(texts, embedder, settings.VECTORS_DIR)
+        except TimeoutError as cause:
+            raise JudgeUnavailable("vectors_unavailable") from cause
+
+
+# One per process: it keeps the vectors of the rubric used last.
+_embedded = EmbeddedJudge(_embed, embed_examples=_embed_examples)

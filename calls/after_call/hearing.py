@@ -3,6 +3,7 @@
 A chunk ends in a pause, so that no word is cut in two.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from calls.after_call.belief import believed
 from calls.after_call.lines import Said, clipped
 from calls.after_call.speech import (
     WINDOW,
+    Piece,
     Stretch,
     loud_stretches,
     pieces,
@@ -25,6 +27,7 @@ from calls.sound.opus import WIRE_RATE, Resampler48to16
 CHUNK_SECONDS = 300.0
 CUT_SEARCH = 30.0  # seconds at the end of a chunk in which a pause is looked for
 UNTOLD_SECONDS = 0.5  # of the persona's sound without a turn that are worth recognising
+PIECES_AT_ONCE = 2  # the recogniser's threads; it works on one while a call is live
 _TOLD_AROUND = 0.5  # seconds around a turn of the persona that belong to it
 
 Between = Callable[[], None]  # runs about once a second; raises when the work is not ours any more
@@ -113,12 +116,22 @@ async def _words(
     hints: Sequence[str],
     between: Between,
 ) -> list[Word]:
-    words: list[Word] = []
-    for piece in pieces(pcm, speech, start=start):
-        between()
-        transcript = await transcriber.full(piece.pcm, hints=hints)
-        words += believed(transcript, piece, hints=hints)
-    return words
+    room = asyncio.Semaphore(PIECES_AT_ONCE)
+
+    async def hear(piece: Piece) -> list[Word]:
+        async with room:
+            between()
+            transcript = await transcriber.full(piece.pcm, hints=hints)
+        return believed(transcript, piece, hints=hints)
+
+    tasks = [asyncio.create_task(hear(piece)) for piece in pieces(pcm, speech, start=start)]
+    try:
+        heard = await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return [word for words in heard for word in words]
 
 
 def _hearable(tape: ChannelTape, start: float, end: float, between: Between) -> Pcm:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,27 +12,31 @@ from calls.live.conversation import Engines
 from calls.live.tts import LineCache, VoiceStage, voice_key
 from calls.ports import ProviderError
 from calls.providers.director import AuthoredLine, DirectorBrain, all_lines, likely_lines, prepare
+from calls.providers.kept_vectors import vectors_kept
 from calls.providers.registry import Providers
 from calls.services.live import OwnedCall
 
 logger = logging.getLogger(__name__)
 
+_WARM_TRIES = 3
 DIFFICULTIES = ("Beginner", "Advanced", "Elite")
 
 
 class LiveEngines:
-    """What all calls of a process share. `folder` keeps vectors and lines between starts."""
+    """What all calls of a process share. The folders keep vectors and lines between starts."""
 
-    def __init__(self, providers: Providers, folder: Path) -> None:
+    def __init__(self, providers: Providers, *, vectors: Path, lines: Path) -> None:
         self.busy: Callable[[], bool] = lambda: False  # while it is, nothing is made ahead
         self._providers = providers
-        self._vectors = folder / "vectors"
-        self._lines = LineCache(folder / "lines")
+        self._vectors = vectors
+        self._lines = LineCache(lines)
 
     async def for_call(self, call: OwnedCall) -> Engines:
         """The engines of one call; its detector and its brain are its own."""
         providers = self._providers
         await prepare(call.pack, providers.embedder, folder=self._vectors)
+        with suppress(ProviderError):  # tells the speech process that a call is live from now on
+            await providers.embedder.embed(("ready",))
         return Engines(
             detect=providers.speech_detector().probability,
             turn_detector=providers.turn_detector,
@@ -41,14 +46,20 @@ class LiveEngines:
             lines=self._lines,
         )
 
-    async def warm(self, packs: Iterable[Mapping[str, Any]]) -> None:
-        """Vectors of all packs, then their lines, likely ones first. Rests while a call is live.
+    async def warm(
+        self, packs: Iterable[Mapping[str, Any]], examples: Iterable[Sequence[str]] = ()
+    ) -> None:
+        """Vectors of all packs and of the rubrics' examples, then the packs' lines, likely ones
+        first. Rests while a call is live.
 
         Lines that are there already cost a look at the disk. What fails now is made when needed.
         """
         packs = list(packs)
         for pack in packs:
             await prepare(pack, self._providers.embedder, folder=self._vectors)
+        for texts in examples:  # for those who score: the first call of a machine waits for less
+            with suppress(ProviderError, TimeoutError):
+                await vectors_kept(texts, self._providers.embedder, self._vectors)
         for choose in (likely_lines, all_lines):
             for pack in packs:
                 await self._warm_lines(
@@ -67,7 +78,10 @@ class LiveEngines:
                 cache=self._lines,
                 voice_key=voice_key(voice.version, line.voice, line.speed),
             )
-            try:
-                await stage.warm(line.text)
-            except ProviderError:
-                await asyncio.sleep(5.0)
+            for _ in range(_WARM_TRIES):
+                try:
+                    await stage.warm(line.text)
+                except ProviderError:  # behind a transcript, or the engine is away
+                    await asyncio.sleep(5.0)
+                else:
+                    break

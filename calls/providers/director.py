@@ -5,17 +5,12 @@ patterns and words alone.
 """
 
 import asyncio
-import hashlib
 import logging
-import zipfile
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
-
-import numpy as np
 
 from calls.director.decide import Reply, decide, decide_opening, decide_silence
 from calls.director.intents import Index, Vectors, example_rows, hear, units
@@ -23,14 +18,12 @@ from calls.director.pack import DIFFICULTIES, MOODS, Pack, Pool, pack_digest, pa
 from calls.director.phrases import pieces
 from calls.director.state import SnapshotError, State, begin, heard, restore, snapshot
 from calls.ports import Embedder, Heard, Line, ProviderError, ProviderRefused
+from calls.providers.kept_vectors import vectors_kept
 
 logger = logging.getLogger(__name__)
 
 EMBED_DEADLINE = 0.3  # seconds, in a call: then words alone must do
-PREPARE_DEADLINE = 60.0  # seconds, for one batch when a worker starts
-EMBED_BATCH = 64
 MOST_READY = 100  # packs kept ready in one process
-_PROBE = "Do you have a few minutes to talk about your plan?"
 
 _ready: OrderedDict[str, Index] = OrderedDict()
 
@@ -134,7 +127,8 @@ async def prepare(
     index = await asyncio.to_thread(lambda: Index(pack_load(pack)))
     if embedder is not None:
         try:
-            vectors = await _example_vectors(index.pack, embedder, folder)
+            texts = [example for _, example in example_rows(index.pack)]
+            vectors = await vectors_kept(texts, embedder, folder)
         except (ProviderError, TimeoutError) as failure:
             logger.warning(
                 "pack prepared without sentence vectors", extra={"error": type(failure).__name__}
@@ -193,52 +187,3 @@ def _keep(digest: str, index: Index) -> Index:
     while len(_ready) > MOST_READY:
         _ready.popitem(last=False)
     return index
-
-
-async def _example_vectors(pack: Pack, embedder: Embedder, folder: Path | None) -> Vectors:
-    texts = [example for _, example in example_rows(pack)]
-    probe = await _embed(embedder, [_PROBE])
-    path = _path(folder, texts) if folder is not None else None
-    if path is not None:
-        kept = await asyncio.to_thread(_read, path, probe, len(texts))
-        if kept is not None:
-            return kept
-    vectors = await _embed(embedder, texts)
-    if path is not None:
-        await asyncio.to_thread(_write, path, probe, vectors)
-    return vectors
-
-
-async def _embed(embedder: Embedder, texts: Sequence[str]) -> Vectors:
-    batches = []
-    for start in range(0, len(texts), EMBED_BATCH):
-        async with asyncio.timeout(PREPARE_DEADLINE):
-            batches.append(await embedder.embed(texts[start : start + EMBED_BATCH]))
-    return np.concatenate(batches)
-
-
-def _path(folder: Path, texts: Sequence[str]) -> Path:
-    digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()
-    return folder / f"examples-{digest[:32]}.npz"
-
-
-def _read(path: Path, probe: Vectors, count: int) -> Vectors | None:
-    """Kept vectors, if the same model made them: its vector of one sentence tells."""
-    try:
-        with np.load(path, allow_pickle=False) as kept:
-            same = kept["probe"].shape == probe.shape and (kept["probe"] * probe).sum() > 0.999
-            vectors: Vectors = kept["vectors"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        return None  # not there, or half written by somebody else: made anew
-    return vectors if same and vectors.shape == (count, probe.shape[1]) else None
-
-
-def _write(path: Path, probe: Vectors, vectors: Vectors) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.stem}-{uuid4().hex}.npz")
-    try:
-        with draft.open("xb") as file:
-            np.savez(file, probe=probe, vectors=vectors)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

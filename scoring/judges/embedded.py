@@ -29,8 +29,16 @@ class EmbeddedJudge:
     name: ClassVar[str] = "embedded"
     version: ClassVar[str] = "1"  # of rules.py and phrases.py; raise it when answers may change
 
-    def __init__(self, embed: Embed, *, model: str = "all-MiniLM-L6-v2-int8") -> None:
+    def __init__(
+        self,
+        embed: Embed,
+        *,
+        embed_examples: Embed | None = None,
+        model: str = "all-MiniLM-L6-v2-int8",
+    ) -> None:
+        """`embed_examples` gets all examples of a rubric at once and may keep their vectors."""
         self._embed = embed
+        self._embed_examples = embed_examples or self._embed_in_batches
         self._examples: tuple[str, dict[str, Vectors]] = ("", {})  # of the rubric used last
         self.model = model
 
@@ -55,17 +63,19 @@ class EmbeddedJudge:
         if not any(rule.uses("similar") for check in checks for rule in check.rules):
             return {}
         if self._examples[0] != rubric.digest:
-            self._examples = rubric.digest, await self._embedded(_examples(rubric))
+            texts = examples(rubric)
+            rows = await self._embed_examples(texts)
+            self._examples = rubric.digest, dict(zip(texts, rows, strict=True))
         said = (s for s in floor.rep if len(s.sentence.tokens) >= LEAST_WORDS)
         spoken = list(dict.fromkeys(_clipped(s.quote) for s in said))
-        return {**await self._embedded(spoken), **self._examples[1]}
+        rows = await self._embed_in_batches(spoken)
+        return {**dict(zip(spoken, rows, strict=True)), **self._examples[1]}
 
-    async def _embedded(self, texts: Sequence[str]) -> dict[str, Vectors]:
-        found: dict[str, Vectors] = {}
+    async def _embed_in_batches(self, texts: Sequence[str]) -> list[Vectors]:
+        rows: list[Vectors] = []
         for begin in range(0, len(texts), BATCH):
-            batch = texts[begin : begin + BATCH]
-            found.update(zip(batch, await self._embed(batch), strict=True))
-        return found
+            rows += list(await self._embed(texts[begin : begin + BATCH]))
+        return rows
 
 
 class Likenesses:
@@ -117,7 +127,8 @@ def measured(transcript: Transcript, rubric: Rubric) -> dict[str, Judgement]:
     }
 
 
-def _examples(rubric: Rubric) -> list[str]:
+def examples(rubric: Rubric) -> list[str]:
+    """All sentences of a rubric that are compared with what was said."""
     own = (t for check in rubric.checks for t in (*check.examples, *check.counter_examples))
     return list(dict.fromkeys([*own, *rubric.neutral_examples]))
 

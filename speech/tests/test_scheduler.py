@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from speech.errors import Overloaded, TooLate
-from speech.scheduler import Priority, Scheduler
+from speech.scheduler import Calls, Priority, Scheduler
 
 SOON = 5.0  # seconds; nothing here should take one
 
@@ -93,8 +93,9 @@ async def test_a_first_clause_goes_before_the_second_clause_of_another(one_slot)
     assert begun == ["a0", "b0", "a1", "b1"]
 
 
-async def test_batch_work_leaves_a_slot_free():
+async def test_batch_work_leaves_a_slot_free_while_a_call_is_live():
     scheduler = Scheduler("test", slots=2, batch_slots=1, live_jobs=4, batch_jobs=4)
+    scheduler.calls.heard()
     begun: list[str] = []
     works = [Work(name, begun) for name in ("batch 1", "batch 2", "live")]
     kinds = (Priority.BATCH, Priority.BATCH, Priority.LIVE)
@@ -189,3 +190,45 @@ async def test_a_failure_reaches_the_caller_and_frees_the_slot(one_slot):
         with pytest.raises(ZeroDivisionError):
             await submit(one_slot, Priority.LIVE, broken)
         assert await submit(one_slot, Priority.LIVE, lambda: "well") == "well"
+
+
+async def test_batch_work_uses_every_thread_until_a_call_is_live():
+    calls = Calls()
+    scheduler = Scheduler("t", slots=2, batch_slots=1, live_jobs=4, batch_jobs=4, calls=calls)
+    begun: list[str] = []
+    works = [Work(name, begun) for name in ("one", "two", "three")]
+    async with asyncio.timeout(SOON), asyncio.TaskGroup() as tasks:
+        for work in works:
+            tasks.create_task(submit(scheduler, Priority.BATCH, work))
+        await settled()
+        assert begun == ["one", "two"]
+        calls.heard()
+        works[0].go.set()
+        await settled()
+        assert begun == ["one", "two"], "a call is live: one thread is enough"
+        works[1].go.set()
+        await settled()
+        assert begun == ["one", "two", "three"]
+        works[2].go.set()
+    await scheduler.close()
+
+
+async def test_lines_made_ahead_wait_while_somebody_waits_for_a_transcript():
+    whisper = Scheduler("w", slots=1, batch_slots=1, live_jobs=4, batch_jobs=4)
+    voice = Scheduler("v", slots=1, batch_slots=1, live_jobs=4, batch_jobs=4, gives_way_to=whisper)
+    begun: list[str] = []
+    transcript, line, answer = (Work(name, begun) for name in ("transcript", "line", "answer"))
+    async with asyncio.timeout(SOON), asyncio.TaskGroup() as tasks:
+        tasks.create_task(submit(whisper, Priority.BATCH, transcript))
+        await settled()
+        tasks.create_task(submit(voice, Priority.BATCH, line))
+        tasks.create_task(submit(voice, Priority.LIVE, answer))
+        await settled()
+        assert begun == ["transcript", "answer"], "what somebody listens to does not wait"
+        answer.go.set()
+        transcript.go.set()
+        await settled()
+        assert begun == ["transcript", "answer", "line"]
+        line.go.set()
+    await whisper.close()
+    await voice.close()

@@ -5,13 +5,13 @@ import logging
 import signal
 import socket
 from argparse import ArgumentParser
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from calls.after_call.engines import rubric_examples_shipped
 from calls.live.peer import PeerSettings, check_aiortc
 from calls.live.wiring import LiveEngines
 from calls.live.worker import Worker
@@ -41,16 +41,22 @@ class Command(BaseCommand):
 async def _serve(*, slots: int, drain: float) -> None:
     choice = EngineChoice(models=settings.MODELS_DIR, local_url=settings.SPEECH_URL)
     async with open_providers(choice) as providers:
-        packs = await asyncio.to_thread(drill_packs_shipped)
+        warm = await asyncio.to_thread(lambda: (drill_packs_shipped(), rubric_examples_shipped()))
         client = SpeechClient(settings.SPEECH_URL, settings.SPEECH_API_KEY)
         await wait_ready(client, seconds=SPEECH_WITHIN)
         await client.close()
-        await _carry_calls(LiveEngines(providers, settings.VAR_DIR / "live"), packs, slots, drain)
+        lines = settings.VAR_DIR / "live" / "lines"
+        engines = LiveEngines(providers, vectors=settings.VECTORS_DIR, lines=lines)
+        warming = asyncio.create_task(engines.warm(*warm))
+        warming.add_done_callback(_log_failure)
+        try:
+            await _carry_calls(engines, slots, drain)
+        finally:
+            warming.cancel()
+            await asyncio.gather(warming, return_exceptions=True)
 
 
-async def _carry_calls(
-    engines: LiveEngines, packs: Iterable[Mapping[str, Any]], slots: int, drain: float
-) -> None:
+async def _carry_calls(engines: LiveEngines, slots: int, drain: float) -> None:
     worker = Worker(
         host=socket.gethostname(),
         slots=slots,
@@ -67,13 +73,7 @@ async def _carry_calls(
     stops: set[asyncio.Task[None]] = set()
     for number, limit in ((signal.SIGTERM, drain), (signal.SIGINT, 0.0)):
         loop.add_signal_handler(number, _start, stops, worker, limit)
-    warming = asyncio.create_task(engines.warm(packs))
-    warming.add_done_callback(_log_failure)
-    try:
-        await worker.run()
-    finally:
-        warming.cancel()
-        await asyncio.gather(warming, return_exceptions=True)
+    await worker.run()
 
 
 def _start(stops: set[asyncio.Task[None]], worker: Worker, limit: float) -> None:
