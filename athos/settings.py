@@ -234,6 +234,7 @@ if TRANSCRIBER not in {"faster-whisper", "openai-whisper"}:
 if TRANSCRIBER == "openai-whisper" and find_spec("whisper") is None:
     raise ImproperlyConfigured("TRANSCRIBER=openai-whisper needs `make openai-whisper` first.")
 LIVE_SLOTS = env.int("LIVE_SLOTS", default=4)
+LINES_AHEAD = env.bool("LINES_AHEAD", default=True)  # make the personas' lines before they are said
 LIVE_PUBLIC_ADDRESS = env.str("LIVE_PUBLIC_ADDRESS", default="")
 LIVE_LOOPBACK = env.bool("LIVE_LOOPBACK", default=EMBEDDED)  # offer 127.0.0.1 as a candidate too
 ICE_SERVERS = env.json("ICE_SERVERS", default=[])  # given to the browser

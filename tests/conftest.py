@@ -95,7 +95,7 @@ def free_ports() -> int:
 def product_start(var: Path, port: int) -> Product:
     kept = {name: value for name, value in os.environ.items() if not OWN_SETTINGS.match(name)}
     models = os.environ.get("ATHOS_MODELS") or str(ROOT / "var" / "models")
-    environment = kept | {"ATHOS_VAR": str(var), "MODELS_DIR": models}
+    environment = kept | {"ATHOS_VAR": str(var), "MODELS_DIR": models, "LINES_AHEAD": "false"}
     log = (var / "up.log").open("w")
     began = time.monotonic()
     process = subprocess.Popen(

@@ -46,20 +46,21 @@ class LiveEngines:
             lines=self._lines,
         )
 
-    async def warm(
-        self, packs: Iterable[Mapping[str, Any]], examples: Iterable[Sequence[str]] = ()
+    async def warm_vectors(
+        self, packs: Iterable[Mapping[str, Any]], examples: Iterable[Sequence[str]]
     ) -> None:
-        """Vectors of all packs and of the rubrics' examples, then the packs' lines, likely ones
-        first. Rests while a call is live.
+        """Vectors of all packs and of the rubrics' examples. What fails now is made when needed."""
+        for pack in packs:
+            await prepare(pack, self._providers.background_embedder, folder=self._vectors)
+        for texts in examples:  # for those who score: the first call of a machine waits for less
+            with suppress(ProviderError, TimeoutError):
+                await vectors_kept(texts, self._providers.background_embedder, self._vectors)
+
+    async def warm_lines(self, packs: Sequence[Mapping[str, Any]]) -> None:
+        """All lines of the packs, likely ones first. Rests while a call is live.
 
         Lines that are there already cost a look at the disk. What fails now is made when needed.
         """
-        packs = list(packs)
-        for pack in packs:
-            await prepare(pack, self._providers.embedder, folder=self._vectors)
-        for texts in examples:  # for those who score: the first call of a machine waits for less
-            with suppress(ProviderError, TimeoutError):
-                await vectors_kept(texts, self._providers.embedder, self._vectors)
         for choose in (likely_lines, all_lines):
             for pack in packs:
                 await self._warm_lines(

@@ -56,12 +56,13 @@ class EngineChoice:
 
 @dataclass(frozen=True, slots=True)
 class Providers:
-    """The engines of one process. `background_voice` makes lines ahead and waits for live ones."""
+    """The engines of one process. Those in the background wait behind what a live call asks."""
 
     transcriber: OpenAITranscriber
     voice: OpenAIVoice
     background_voice: OpenAIVoice
     embedder: OpenAIEmbedder
+    background_embedder: OpenAIEmbedder
     turn_detector: SmartTurnDetector
     speech_detector: Callable[[], SileroDetector]  # one per call
 
@@ -82,6 +83,7 @@ async def open_providers(choice: EngineChoice) -> AsyncIterator[Providers]:
             voice=make_voice(speaking, "live"),
             background_voice=make_voice(speaking, "batch"),
             embedder=OpenAIEmbedder(local),
+            background_embedder=OpenAIEmbedder(local, priority="batch"),
             turn_detector=turn_detector,
             speech_detector=partial(SileroDetector, choice.models),
         )

@@ -125,7 +125,7 @@ async def wait_ready(client: SpeechClient, *, seconds: float, every: float = 0.2
             await client.post(
                 "/embeddings",
                 body={"model": "minilm", "input": "ready"},
-                priority="live",
+                priority="batch",
                 seconds=max(0.1, end - loop.time()),
             )
         except ProviderUnavailable:

@@ -41,19 +41,28 @@ class Command(BaseCommand):
 async def _serve(*, slots: int, drain: float) -> None:
     choice = EngineChoice(models=settings.MODELS_DIR, local_url=settings.SPEECH_URL)
     async with open_providers(choice) as providers:
-        warm = await asyncio.to_thread(lambda: (drill_packs_shipped(), rubric_examples_shipped()))
+        packs = await asyncio.to_thread(drill_packs_shipped)
+        examples = await asyncio.to_thread(rubric_examples_shipped)
         client = SpeechClient(settings.SPEECH_URL, settings.SPEECH_API_KEY)
         await wait_ready(client, seconds=SPEECH_WITHIN)
         await client.close()
         lines = settings.VAR_DIR / "live" / "lines"
         engines = LiveEngines(providers, vectors=settings.VECTORS_DIR, lines=lines)
-        warming = asyncio.create_task(engines.warm(*warm))
+        warming = asyncio.create_task(_warm(engines, packs, examples))
         warming.add_done_callback(_log_failure)
         try:
             await _carry_calls(engines, slots, drain)
         finally:
             warming.cancel()
             await asyncio.gather(warming, return_exceptions=True)
+
+
+async def _warm(
+    engines: LiveEngines, packs: list[dict[str, Any]], examples: list[list[str]]
+) -> None:
+    await engines.warm_vectors(packs, examples)
+    if settings.LINES_AHEAD:
+        await engines.warm_lines(packs)
 
 
 async def _carry_calls(engines: LiveEngines, slots: int, drain: float) -> None:
