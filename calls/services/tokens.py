@@ -15,6 +15,7 @@ from django.utils import timezone
 from calls.models import Call, Drill, SessionToken
 from calls.selectors import drill_find, minutes_used
 from calls.services.live import slot_free
+from calls.services.people import agency_check, agency_ensure, rep_ensure
 from calls.services.session_jwt import (
     LIFE,
     InvalidToken,
@@ -28,14 +29,13 @@ from calls.services.tickets import ticket_sign
 from tenants.auth import Caller
 from tenants.errors import (
     AthosError,
-    InsufficientScope,
     InvalidRequest,
     ServiceUnavailable,
     TenantInactive,
     TenantQuotaExceeded,
 )
 from tenants.isolation import tenant_scope
-from tenants.models import Agency, Rep, Tenant
+from tenants.models import Tenant
 from tenants.sealing import SealBroken, seal, unseal
 
 TENANT_PURPOSE = "athos.session.tenant"
@@ -91,7 +91,7 @@ def session_mint(
     """A token for one call of this rep, good for five minutes."""
     tenant = caller.tenant
     with tenant_scope(tenant.pk):
-        _check_agency(caller, external_agency_id)
+        agency_check(caller, external_agency_id)
         allowance = tenant.monthly_minutes
         if allowance is not None and minutes_used(tenant=tenant) >= allowance:
             raise TenantQuotaExceeded
@@ -113,15 +113,6 @@ def session_mint(
     )
     token = session_jwt_make(claims, ring=settings.SESSION_TOKEN_KEYS)
     return Minted(token=token, expires_at=row.expires_at)
-
-
-def _check_agency(caller: Caller, external_agency_id: str | None) -> None:
-    """A key that is limited to agencies mints for reps of those only."""
-    if not caller.agencies:
-        return
-    mine = Agency.objects.for_tenant(caller.tenant).filter(pk__in=caller.agencies)
-    if not mine.filter(external_id=external_agency_id).exists():
-        raise InsufficientScope("This API key is limited to other agencies.")
 
 
 def _database_now() -> datetime:
@@ -204,12 +195,17 @@ def _consume(tenant: Tenant, jti: uuid.UUID) -> SessionToken:
 def _call_create(
     call_id: uuid.UUID, session: SessionToken, drill: Drill, wish: RedeemRequest
 ) -> Call:
-    agency = _agency_for(session)
+    agency = agency_ensure(tenant_id=session.tenant_id, external_id=session.external_agency_id)
     return Call.objects.create(
         id=call_id,
         tenant_id=session.tenant_id,
         mode=session.mode,
-        rep=_rep_for(session, agency),
+        rep=rep_ensure(
+            tenant_id=session.tenant_id,
+            external_id=session.external_user_id,
+            agency=agency,
+            mode=session.mode,
+        ),
         agency=agency,
         external_user_id=session.external_user_id,
         external_agency_id=session.external_agency_id,
@@ -222,25 +218,6 @@ def _call_create(
         seed=secrets.randbits(63),
         due_at=_database_now() + JOIN_WITHIN,  # a call that nobody joins fails
     )
-
-
-def _agency_for(session: SessionToken) -> Agency | None:
-    if session.external_agency_id is None:
-        return None
-    who = {"tenant_id": session.tenant_id, "external_id": session.external_agency_id}
-    Agency.objects.bulk_create([Agency(**who)], ignore_conflicts=True)
-    return Agency.objects.get(**who)
-
-
-def _rep_for(session: SessionToken, agency: Agency | None) -> Rep:
-    """The rep's row; a rep is where it was last seen."""
-    who = {"tenant_id": session.tenant_id, "external_id": session.external_user_id}
-    Rep.objects.bulk_create([Rep(**who, agency=agency)], ignore_conflicts=True)
-    rep = Rep.objects.get(**who)
-    if agency is not None and rep.agency_id != agency.pk:
-        rep.agency = agency
-        rep.save(update_fields=["agency"])
-    return rep
 
 
 def _filters_known(pack: Mapping[str, Any], wished: Mapping[str, str]) -> dict[str, str]:

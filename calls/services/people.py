@@ -1,0 +1,36 @@
+"""Reps and agencies, by the names that the integrator gives them."""
+
+import uuid
+
+from tenants.auth import Caller
+from tenants.errors import InsufficientScope
+from tenants.models import Agency, ApiKey, Rep
+
+
+def agency_check(caller: Caller, external_agency_id: str | None) -> None:
+    """A key that is limited to agencies works for reps of those only. Needs the tenant's scope."""
+    if not caller.agencies:
+        return
+    mine = Agency.objects.for_tenant(caller.tenant).filter(pk__in=caller.agencies)
+    if not mine.filter(external_id=external_agency_id).exists():
+        raise InsufficientScope("This API key is limited to other agencies.")
+
+
+def agency_ensure(*, tenant_id: uuid.UUID, external_id: str | None) -> Agency | None:
+    """The agency's row, made when it is new. Needs the tenant's scope, as the next does."""
+    if external_id is None:
+        return None
+    who = {"tenant_id": tenant_id, "external_id": external_id}
+    Agency.objects.bulk_create([Agency(**who)], ignore_conflicts=True)
+    return Agency.objects.get(**who)
+
+
+def rep_ensure(*, tenant_id: uuid.UUID, external_id: str, agency: Agency | None, mode: str) -> Rep:
+    """The rep's row; a rep is where it was last seen, but no test moves a real one."""
+    who = {"tenant_id": tenant_id, "external_id": external_id}
+    Rep.objects.bulk_create([Rep(**who, agency=agency)], ignore_conflicts=True)
+    rep = Rep.objects.get(**who)
+    if mode == ApiKey.Mode.LIVE and agency is not None and rep.agency_id != agency.pk:
+        rep.agency = agency
+        rep.save(update_fields=["agency"])
+    return rep
