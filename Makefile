@@ -12,6 +12,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --log .venv/pip.log install --progress-bar off --require-hashes
 # Of pip's lines only how far it is and what went wrong; all of them are in .venv/pip.log.
 COUNT := awk '/^Collecting/ && ++n % 25 == 0 { print "  " n " packages"; fflush() } /^ *ERROR|Retrying/ && !/dependency resolver/ { print; fflush() }'
+DOCS_SOURCES := $(shell find docs CHANGELOG.md -type f 2>/dev/null)
 SDK_SOURCES := $(shell find sdk -type f -not -path '*/node_modules/*' -not -path 'sdk/dist/*' 2>/dev/null)
 CODE := athos work tenants webhooks scoring calls speech manage.py
 
@@ -51,12 +52,12 @@ lock: venv ## pin all requirements with hashes, after a change in pyproject.toml
 	@var/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 clean: ## remove what was installed and built; your data in var/ stays
-	rm -rf .venv node_modules sdk/node_modules sdk/dist static/built .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv node_modules sdk/node_modules sdk/dist static/built built .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # --- what the targets above rest on; each has a stamp, so that a second run does nothing ---------
 venv: .venv/.installed
 venv-dev: .venv/.installed-dev
-front: static/built/.origin
+front: static/built/.origin built/docs
 
 .venv/.created:
 	@[ -n "$(PYTHON)" ] && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
@@ -95,6 +96,13 @@ static/built/.origin: node_modules/.installed $(SDK_SOURCES) FORCE
 		PUBLIC_URL=http://localhost:$(PORT) npm run build --silent >/dev/null; \
 		mkdir -p static/built; echo "http://localhost:$(PORT)" > $@; \
 	fi
+
+# Made beside the one that is served, which a failure leaves as it is.
+built/docs: .venv/.installed $(DOCS_SOURCES)
+	@echo "Building the docs"
+	@rm -rf built/docs.new
+	@$(PY) -m sphinx -q -E -b dirhtml -d built/doctrees docs built/docs.new
+	@rm -rf $@ && mv built/docs.new $@ && touch $@
 
 test-tools:
 	@if ! command -v chromium chromium-browser google-chrome >/dev/null || ! [ -d /usr/share/pocketsphinx/test ]; then \

@@ -1,7 +1,9 @@
 """All addresses. Apps own their own; here they get their place."""
 
-from django.urls import include, path
+from django.urls import include, path, re_path
+from django.views.generic import RedirectView
 
+from athos.docs_site import docs_file
 from athos.health import healthz, readyz
 from athos.sdk import sdk_file
 
@@ -9,6 +11,8 @@ urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("sdk/<str:name>", sdk_file),
+    path("docs", RedirectView.as_view(url="/docs/", permanent=True)),
+    re_path(r"^docs/(?P<path>[\w./-]{0,200})$", docs_file, name="docs"),
     path("", include("calls.urls")),
     path("", include("tenants.urls")),
 ]
