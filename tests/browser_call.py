@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Frame, Page, sync_playwright
 
 RATE = 48_000
 CHROMIUM = "/usr/bin/chromium"
@@ -46,10 +46,11 @@ class Recording:
 
 
 class BrowserCall:
-    """One page of the example integrator."""
+    """One page of the example integrator. `frame` is where the call is made."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
+        self.frame: Frame = page.main_frame
         self.said: list[Said] = []
         self.console: list[str] = []
         page.on("console", lambda m: self.console.append(f"{m.type}: {m.text}"))
@@ -64,7 +65,7 @@ class BrowserCall:
         return time.monotonic() - began
 
     def voice_state(self) -> dict[str, float]:
-        return self.page.evaluate("window.__voice.state()")
+        return self.frame.evaluate("window.__voice.state()")
 
     def wait_for_persona(self, *, utterances: int, quiet: float = 0.8, timeout: float = 25) -> bool:
         """Until the persona has spoken more than `utterances` times and fallen silent."""
@@ -78,7 +79,7 @@ class BrowserCall:
 
     def say(self, text: str, wav: bytes) -> int:
         """Speak a clip; returns how many utterances of the persona came before its end."""
-        span = self.page.evaluate("wav => window.__voice.say(wav)", base64.b64encode(wav).decode())
+        span = self.frame.evaluate("wav => window.__voice.say(wav)", base64.b64encode(wav).decode())
         self.said.append(Said(text, span["start"], span["end"]))
         return int(self.voice_state()["utterances"])
 
@@ -86,14 +87,15 @@ class BrowserCall:
         """Say a line and hear the answer out. False when none came."""
         before = int(self.voice_state()["utterances"])
         after = self.say(text, wav)
-        return self.wait_for_persona(utterances=min(before, after))
+        # On a busy machine a voice made in the turn may pause between two clauses.
+        return self.wait_for_persona(utterances=min(before, after), quiet=1.5)
 
     def end(self) -> None:
         self.page.click("#end")
         self.page.wait_for_selector('#log li[data-event="ended"]', timeout=20_000)
 
     def recording(self) -> Recording:
-        taken = self.page.evaluate("window.__voice.take()")
+        taken = self.frame.evaluate("window.__voice.take()")
         rep, persona = (
             np.frombuffer(base64.b64decode(taken[name]), np.int16) for name in ("mic", "ear")
         )
@@ -108,9 +110,50 @@ class BrowserCall:
         return self.page.inner_text("#call-id")
 
 
+class EmbeddedCall(BrowserCall):
+    """Athos' own page in an iframe of the example integrator."""
+
+    def start(self, *, difficulty: str = "Advanced") -> float:
+        """Start the call; returns seconds from the click to the state `live`."""
+        began = time.monotonic()
+        self.frame.click("#start")
+        self.until("live", seconds=20)
+        return time.monotonic() - began
+
+    def end(self) -> None:
+        self.frame.click("#end")
+        self.until("scoring", seconds=20)
+
+    def until(self, state: str, *, seconds: float) -> None:
+        self.frame.wait_for_selector(f'[data-state="{state}"]:visible', timeout=1000 * seconds)
+
+
+@contextmanager
+def embedded_call(example_url: str) -> Iterator[EmbeddedCall]:
+    """The example's page with the iframe, in a Chromium of our own."""
+    with _chromium(1280) as page:
+        call = EmbeddedCall(page)
+        page.goto(f"{example_url}/embedded")
+        frame = page.wait_for_selector("iframe").content_frame()
+        assert frame is not None
+        call.frame = frame
+        call.until("ready", seconds=20)
+        yield call
+
+
 @contextmanager
 def browser_call(example_url: str, *, width: int = 1280) -> Iterator[BrowserCall]:
-    """A Chromium of our own with an empty profile, on the example's page."""
+    """The example's page with the SDK, in a Chromium of our own."""
+    with _chromium(width) as page:
+        call = BrowserCall(page)
+        page.goto(example_url)
+        page.wait_for_selector("#start:not([disabled])")
+        yield call
+
+
+@contextmanager
+def _chromium(width: int) -> Iterator[Page]:
+    """An empty profile, whose microphone speaks what the test says."""
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
         context = playwright.chromium.launch_persistent_context(
             profile,
@@ -121,11 +164,7 @@ def browser_call(example_url: str, *, width: int = 1280) -> Iterator[BrowserCall
             viewport={"width": width, "height": 900},
         )
         context.add_init_script(path=Path(__file__).with_name("microphone.js"))
-        page = context.pages[0]
-        call = BrowserCall(page)
-        page.goto(example_url)
-        page.wait_for_selector("#start:not([disabled])")
         try:
-            yield call
+            yield context.pages[0]
         finally:
             context.close()

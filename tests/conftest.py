@@ -92,16 +92,20 @@ def free_ports() -> int:
     raise RuntimeError("no three free ports in a row")
 
 
-def product_start(var: Path, port: int) -> Product:
+def product_environment(var: Path) -> dict[str, str]:
+    """Of this process, without what is meant for the tests' own engines."""
     kept = {name: value for name, value in os.environ.items() if not OWN_SETTINGS.match(name)}
     models = os.environ.get("ATHOS_MODELS") or str(ROOT / "var" / "models")
-    environment = kept | {"ATHOS_VAR": str(var), "MODELS_DIR": models, "LINES_AHEAD": "false"}
+    return kept | {"ATHOS_VAR": str(var), "MODELS_DIR": models, "LINES_AHEAD": "false"}
+
+
+def product_start(var: Path, port: int) -> Product:
     log = (var / "up.log").open("w")
     began = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "manage.py"), "up", "--port", str(port)],
         cwd=ROOT,
-        env=environment,
+        env=product_environment(var),
         stdout=log,
         stderr=subprocess.STDOUT,
         text=True,
