@@ -1,18 +1,22 @@
 """What all API views share: strict JSON in, plain JSON out, the caller from the key."""
 
 import json
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from rest_framework.exceptions import MethodNotAllowed, UnsupportedMediaType
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from tenants.auth import ApiKeyAuthentication, caller_of
+from tenants.auth import ApiKeyAuthentication, Caller, caller_of
 from tenants.errors import InsufficientScope, InvalidRequest, PayloadTooLarge
+from tenants.isolation import limited_to
 
 
 class JsonOnly(BaseContentNegotiation):
@@ -33,6 +37,10 @@ class ApiView(APIView):
     authentication_classes = [ApiKeyAuthentication]
     required_scope = ""
 
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        with ExitStack() as self._limits:
+            return super().dispatch(request, *args, **kwargs)
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """The method comes first: a wrong one is 405 to everybody, with a key or without."""
         method = (request.method or "").lower()
@@ -41,6 +49,8 @@ class ApiView(APIView):
         super().initial(request, *args, **kwargs)
         if self.required_scope and self.required_scope not in caller_of(request).scopes:
             raise InsufficientScope
+        if isinstance(request.auth, Caller):
+            self._limits.enter_context(limited_to(request.auth.agencies))
 
     def finalize_response(
         self, request: Request, response: Any, *args: Any, **kwargs: Any
@@ -50,11 +60,13 @@ class ApiView(APIView):
         return answer
 
 
-def json_object(request: Request) -> dict[str, Any]:
+def json_object(request: Request, *, may_be_empty: bool = False) -> dict[str, Any]:
     """The body, which must be one JSON object. Read here, so that chunked bodies count too."""
     plain = request._request
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     raw = plain.read(limit + 1)
+    if not raw and may_be_empty:
+        return {}
     if not raw:
         raise InvalidRequest("The body is empty.")
     if len(raw) > limit:

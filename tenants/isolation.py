@@ -1,11 +1,12 @@
 """The one door to a tenant's rows, and the managers that stay shut without it.
 
 Three lines hold: an explicit `for_tenant(...)`, django-scopes (a query outside a scope raises), and
-PostgreSQL's row-level security (`tenants/row_security.py`), whose policies call `app_tenant()`.
+PostgreSQL's row-level security (`tenants/row_security.py`), whose policies call `app_tenant()`, and
+`app_agencies()` where who asks is limited to some of the tenant's agencies.
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
@@ -40,6 +41,10 @@ Row = TypeVar("Row", bound=models.Model)
 
 class TenantMismatch(RuntimeError):
     """Code that works for one tenant tried to work for another. Always a fault of ours."""
+
+
+class AgenciesMismatch(RuntimeError):
+    """Code that is limited to agencies tried to see others. Always a fault of ours."""
 
 
 class TenantManager(models.Manager[Row]):
@@ -82,25 +87,63 @@ class TenantItselfManager(TenantManager[Row]):
 
 
 @contextmanager
-def tenant_scope(tenant_id: uuid.UUID) -> Iterator[None]:
-    """Work for one tenant, in one transaction.
+def tenant_scope(tenant_id: uuid.UUID, *, agencies: Sequence[uuid.UUID] = ()) -> Iterator[None]:
+    """Work for one tenant, in one transaction; with `agencies`, among rows of those only.
 
-    Entering it again for the same tenant makes a savepoint; for another tenant it refuses. The
-    setting is local to the transaction, so a pooled connection carries nothing to its next user.
+    Entering it again for the same tenant makes a savepoint; for another tenant it refuses. A limit
+    to agencies is never widened: without `agencies` the limit around it holds on, other agencies
+    than those it names are refused. The settings are local to the transaction, so a pooled
+    connection carries nothing to its next user.
     """
-    current = get_scope().get("tenant")
+    around = get_scope()
+    current, around_limit = around.get("tenant"), around.get("agencies", ())
     if current is not None and current != tenant_id:
         raise TenantMismatch("A tenant scope is open for another tenant.")
+    limit = _narrower(around_limit, agencies)
     nested = connection.in_atomic_block
     with transaction.atomic():
-        _set_tenant(str(tenant_id))
-        with scope(tenant=tenant_id):
+        _set_scope(tenant_id, limit)
+        with scope(tenant=tenant_id, agencies=limit):
             yield
-        if nested and current is None and not connection.needs_rollback:
-            # The transaction goes on without us. On failure the savepoint takes the setting back.
-            _set_tenant("")
+        changed = current is None or limit != around_limit
+        if nested and changed and not connection.needs_rollback:
+            # The transaction goes on without us. On failure the savepoint takes the settings back.
+            _set_scope(current, around_limit if current else ())
 
 
-def _set_tenant(value: str) -> None:
+@contextmanager
+def limited_to(agencies: Sequence[uuid.UUID]) -> Iterator[None]:
+    """Every `tenant_scope` opened in the block is limited to these agencies; empty: no limit.
+
+    The doors enter it for their caller, so that no view can forget it.
+    """
+    with scope(agencies=_narrower(get_scope().get("agencies", ()), agencies)):
+        yield
+
+
+@contextmanager
+def whole_tenant() -> Iterator[None]:
+    """Scopes opened in the block see all agencies, whoever calls.
+
+    Only for what belongs to the tenant as a whole and is not shown to the caller row by row, such
+    as the minutes that a quota counts. Refuses inside a limited `tenant_scope`.
+    """
+    if "tenant" in get_scope() and get_scope().get("agencies"):
+        raise AgenciesMismatch("The scope that is open is limited to agencies.")
+    with scope(agencies=()):
+        yield
+
+
+def _narrower(limit: Sequence[uuid.UUID], wanted: Sequence[uuid.UUID]) -> tuple[uuid.UUID, ...]:
+    if limit and not set(wanted) <= set(limit):
+        raise AgenciesMismatch("The scope is limited to other agencies.")
+    return tuple(wanted or limit)
+
+
+def _set_scope(tenant_id: uuid.UUID | None, agencies: Sequence[uuid.UUID]) -> None:
+    listed = f"{{{','.join(map(str, agencies))}}}" if agencies else ""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('app.tenant_id', %s, true)", [value])
+        cursor.execute(
+            "SELECT set_config('app.tenant_id', %s, true), set_config('app.agencies', %s, true)",
+            [str(tenant_id or ""), listed],
+        )

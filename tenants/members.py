@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from tenants.isolation import limited_to
 from tenants.models import Tenant
 from tenants.selectors import MembershipSummary, memberships_of
 
@@ -45,7 +46,8 @@ def for_members(
         member = member_of(request)
         if member is None:
             return render(request, "tenants/no_account.html", status=403)
-        response = view(request, member, *args, **kwargs)
+        with limited_to(member.membership.agencies):
+            response = view(request, member, *args, **kwargs)
         response.headers.setdefault("Cache-Control", "private, no-store")
         return response
 

@@ -45,6 +45,13 @@ END
 $$;
 """
 
+# NULL: all agencies. Policies say `(SELECT app_agencies())`, which is read once per statement.
+_APP_AGENCIES = """
+CREATE FUNCTION app_agencies() RETURNS uuid[] LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT nullif(current_setting('app.agencies', true), '')::uuid[]
+$$;
+"""
+
 # The policies hold for the role that migrates as well, so it enters the tenant like everybody.
 CREATE_CATALOGUE = f"""
 SELECT set_config('app.tenant_id', '{CATALOGUE}', true);
@@ -72,6 +79,49 @@ def prepare_roles() -> RunSQL:
 def create_app_tenant() -> RunSQL:
     """`app_tenant()`: the tenant in scope. It raises when there is none, so forgetting is loud."""
     return RunSQL(_APP_TENANT, "DROP FUNCTION app_tenant();")
+
+
+def create_app_agencies() -> RunSQL:
+    """`app_agencies()`: the agencies that the scope is limited to, NULL where it is not."""
+    return RunSQL(_APP_AGENCIES, "DROP FUNCTION app_agencies();")
+
+
+def agency_column(column: str) -> str:
+    """The condition of `limit_to_agencies` for a row that names its agency itself."""
+    return f"{column} = ANY ((SELECT app_agencies())::uuid[])"
+
+
+def limit_to_agencies(table: str, visible: str) -> RunSQL:
+    """Where the scope is limited to agencies, show and take only rows that are `visible`.
+
+    `visible` is SQL over the row's columns: `agency_column(...)`, or a `visible_function` for rows
+    that hang off another. It is not looked at while there is no limit. CASE and not OR: the planner
+    would take `x IS NULL OR ...` for a rare condition and choose plans for few rows.
+    """
+    limit = f"CASE WHEN (SELECT app_agencies()) IS NULL THEN true ELSE {visible} END"
+    return RunSQL(
+        f"""
+        CREATE POLICY own_agencies ON {table} AS RESTRICTIVE FOR ALL TO {APP_ROLE}, CURRENT_USER
+            USING ({limit}) WITH CHECK ({limit});
+        """,
+        f"DROP POLICY own_agencies ON {table};",
+    )
+
+
+def visible_function(name: str, arguments: str, body: str) -> RunSQL:
+    """A question of `limit_to_agencies` about another table, whose own policies hold inside.
+
+    PL/pgSQL, so that a plan without a limit is not made longer by looking into it.
+    """
+    return RunSQL(
+        f"""
+        CREATE FUNCTION {name}({arguments}) RETURNS boolean LANGUAGE plpgsql STABLE
+            SET search_path = pg_catalog, pg_temp AS $$ BEGIN RETURN {body}; END $$;
+        REVOKE ALL ON FUNCTION {name}({arguments}) FROM PUBLIC;
+        GRANT EXECUTE ON FUNCTION {name}({arguments}) TO {APP_ROLE}, {DEFINER_ROLE};
+        """,
+        f"DROP FUNCTION {name}({arguments});",
+    )
 
 
 def enable_row_security(

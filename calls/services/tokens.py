@@ -34,7 +34,7 @@ from tenants.errors import (
     TenantInactive,
     TenantQuotaExceeded,
 )
-from tenants.isolation import tenant_scope
+from tenants.isolation import tenant_scope, whole_tenant
 from tenants.models import Tenant
 from tenants.sealing import SealBroken, seal, unseal
 
@@ -90,11 +90,9 @@ def session_mint(
 ) -> Minted:
     """A token for one call of this rep, good for five minutes."""
     tenant = caller.tenant
-    with tenant_scope(tenant.pk):
+    _check_quota(tenant)
+    with tenant_scope(tenant.pk, agencies=caller.agencies):
         agency_check(caller, external_agency_id)
-        allowance = tenant.monthly_minutes
-        if allowance is not None and minutes_used(tenant=tenant) >= allowance:
-            raise TenantQuotaExceeded
         issued_at = _database_now().replace(microsecond=0)
         row = SessionToken.objects.create(
             tenant=tenant,
@@ -113,6 +111,15 @@ def session_mint(
     )
     token = session_jwt_make(claims, ring=settings.SESSION_TOKEN_KEYS)
     return Minted(token=token, expires_at=row.expires_at)
+
+
+def _check_quota(tenant: Tenant) -> None:
+    """The allowance is the whole tenant's, whatever agencies the key is limited to."""
+    if tenant.monthly_minutes is None:
+        return
+    with whole_tenant(), tenant_scope(tenant.pk):
+        if minutes_used(tenant=tenant) >= tenant.monthly_minutes:
+            raise TenantQuotaExceeded
 
 
 def _database_now() -> datetime:

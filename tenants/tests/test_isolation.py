@@ -8,7 +8,14 @@ import pytest
 from django.db import IntegrityError, ProgrammingError, connection, transaction
 from django_scopes import ScopeError, get_scope, scopes_disabled
 
-from tenants.isolation import CATALOGUE, TenantMismatch, tenant_scope
+from tenants.isolation import (
+    CATALOGUE,
+    AgenciesMismatch,
+    TenantMismatch,
+    limited_to,
+    tenant_scope,
+    whole_tenant,
+)
 from tenants.models import Agency, ApiKey, AuditEvent, Rep, Tenant
 
 
@@ -238,3 +245,68 @@ def test_an_error_that_was_swallowed_inside_undoes_the_scope_quietly(acme):
         assert setting() == ""
         with tenant_scope(acme.pk):
             assert Agency.objects.count() == 0
+
+
+# --- agencies ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_agencies(acme):
+    return make_agency(acme, "chicago"), make_agency(acme, "boston")
+
+
+def agencies_seen() -> list[str]:
+    return [name for (name,) in sql("SELECT external_id FROM tenants_agency ORDER BY external_id")]
+
+
+def test_a_limited_scope_shows_rows_of_its_agencies_only(acme, stranger, two_agencies):
+    make_agency(stranger, "denver")
+    chicago, boston = two_agencies
+    with tenant_scope(acme.pk, agencies=[chicago.pk]):
+        assert agencies_seen() == ["chicago"]
+        assert sql("UPDATE tenants_agency SET name = 'x' RETURNING external_id") == [("chicago",)]
+        assert sql("DELETE FROM tenants_agency WHERE id = %s RETURNING id", boston.pk) == []
+    with tenant_scope(acme.pk, agencies=[chicago.pk, boston.pk]):
+        assert agencies_seen() == ["boston", "chicago"]
+    with tenant_scope(acme.pk):
+        assert agencies_seen() == ["boston", "chicago"]
+
+
+def test_a_limited_scope_takes_no_row_of_another_agency(acme, two_agencies):
+    chicago, boston = two_agencies
+    with tenant_scope(acme.pk, agencies=[chicago.pk]):
+        Rep.objects.create(tenant=acme, external_id="r", agency=chicago)
+        for agency in (boston, None):
+            with pytest.raises(ProgrammingError, match="row-level security"), transaction.atomic():
+                Rep.objects.create(tenant=acme, external_id="s", agency=agency)
+
+
+def test_a_limit_reaches_every_scope_inside_and_is_never_widened(acme, two_agencies):
+    chicago, boston = two_agencies
+    with tenant_scope(acme.pk, agencies=[chicago.pk]):
+        with tenant_scope(acme.pk):
+            assert agencies_seen() == ["chicago"]
+        with pytest.raises(AgenciesMismatch), tenant_scope(acme.pk, agencies=[boston.pk]):
+            pass
+        with pytest.raises(AgenciesMismatch), whole_tenant():
+            pass
+    with limited_to([chicago.pk]):
+        with tenant_scope(acme.pk):
+            assert agencies_seen() == ["chicago"]
+        with whole_tenant(), tenant_scope(acme.pk):
+            assert agencies_seen() == ["boston", "chicago"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_narrower_scope_gives_the_wider_one_back(acme, two_agencies, fails):
+    chicago, _ = two_agencies
+    with tenant_scope(acme.pk):
+        with contextlib.suppress(KeyError), tenant_scope(acme.pk, agencies=[chicago.pk]):
+            if fails:
+                raise KeyError("on purpose")
+        assert agencies_seen() == ["boston", "chicago"]
+    with transaction.atomic():
+        with contextlib.suppress(KeyError), tenant_scope(acme.pk, agencies=[chicago.pk]):
+            if fails:
+                raise KeyError("on purpose")
+        assert sql("SELECT coalesce(current_setting('app.agencies', true), '')") == [("",)]

@@ -10,6 +10,14 @@ from tenants.models import TenantRow
 pytestmark = pytest.mark.django_db
 
 SHARED_TABLES = {"calls_drill", "scoring_rubric"}  # the catalogue's rows may be read by all
+# What belongs to the tenant as a whole; every other table is limited to the agencies of a scope.
+OF_ALL_AGENCIES = SHARED_TABLES | {
+    "tenants_apikey",
+    "tenants_auditevent",
+    "tenants_membership",
+    "tenants_tenant",
+    "webhooks_endpoint",
+}
 SHARED_OWNERS = {"drill": "drill_owner_id", "rubric": "rubric_owner_id"}
 
 
@@ -65,6 +73,7 @@ def test_every_policy_reads_and_writes_the_own_tenant_only():
     for table, found in policies.items():
         own = f"({tenant_column(table)} = app_tenant())"
         for_app = [p for p in found if "athos_app" in p[2] or "public" in p[2]]
+        for_app = [p for p in for_app if p[0] != "own_agencies"]
         others = [p for p in for_app if p[0] != "own_rows"]
         (main,) = [p for p in for_app if p[0] == "own_rows"]
         assert main[1] == "PERMISSIVE", table
@@ -73,8 +82,24 @@ def test_every_policy_reads_and_writes_the_own_tenant_only():
         assert [p[0] for p in others] == expected, table
         assert all(p[3] == "SELECT" for p in others), table
         for name, _, roles, command, *_ in found:
-            if name not in {"own_rows", "catalogue_rows"}:
+            if name not in {"own_rows", "catalogue_rows", "own_agencies"}:
                 assert (roles, command) == (["athos_definer"], "SELECT"), (table, name)
+
+
+def test_every_table_is_limited_to_agencies_or_declared_to_belong_to_all():
+    limits = {
+        table: policy
+        for table, *policy in rows(
+            "SELECT tablename, permissive, cmd, roles::text[], qual, with_check FROM pg_policies"
+            " WHERE schemaname = 'public' AND policyname = 'own_agencies'"
+        )
+    }
+    assert set(limits) == set(tenant_tables()) - OF_ALL_AGENCIES
+    off = "(( SELECT app_agencies() AS app_agencies) IS NULL)"
+    for table, (permissive, command, roles, qual, check) in limits.items():
+        assert (permissive, command, qual) == ("RESTRICTIVE", "ALL", check), table
+        assert set(roles) == {"athos_app", "athos_owner"}, table
+        assert " ".join(qual.split()).startswith(f"CASE WHEN {off} THEN true ELSE "), table
 
 
 def test_every_reference_between_tenants_rows_names_the_tenant_too():
