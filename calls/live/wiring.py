@@ -46,13 +46,14 @@ class LiveEngines:
             lines=self._lines,
         )
 
-    async def warm_vectors(
-        self, packs: Iterable[Mapping[str, Any]], examples: Iterable[Sequence[str]]
-    ) -> None:
-        """Vectors of all packs and of the rubrics' examples. What fails now is made when needed."""
+    async def prepare(self, packs: Iterable[Mapping[str, Any]]) -> None:
+        """What no call should wait for: all packs with the vectors of their examples."""
         for pack in packs:
             await prepare(pack, self._providers.background_embedder, folder=self._vectors)
-        for texts in examples:  # for those who score: the first call of a machine waits for less
+
+    async def warm_vectors(self, examples: Iterable[Sequence[str]]) -> None:
+        """Of the rubrics' examples: whoever scores the first call of a machine waits for less."""
+        for texts in examples:
             with suppress(ProviderError, TimeoutError):
                 await vectors_kept(texts, self._providers.background_embedder, self._vectors)
 

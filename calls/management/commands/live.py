@@ -15,6 +15,7 @@ from calls.after_call.engines import rubric_examples_shipped
 from calls.live.peer import PeerSettings, check_aiortc
 from calls.live.wiring import LiveEngines
 from calls.live.worker import Worker
+from calls.providers.director import prepare
 from calls.providers.registry import EngineChoice, open_providers
 from calls.providers.speech_client import SpeechClient, wait_ready
 from calls.selectors import drill_packs_shipped
@@ -43,11 +44,14 @@ async def _serve(*, slots: int, drain: float) -> None:
     async with open_providers(choice) as providers:
         packs = await asyncio.to_thread(drill_packs_shipped)
         examples = await asyncio.to_thread(rubric_examples_shipped)
+        for pack in packs:  # all but the vectors, while the speech process loads its models
+            await prepare(pack, None)
         client = SpeechClient(settings.SPEECH_URL, settings.SPEECH_API_KEY)
         await wait_ready(client, seconds=SPEECH_WITHIN)
         await client.close()
         lines = settings.VAR_DIR / "live" / "lines"
         engines = LiveEngines(providers, vectors=settings.VECTORS_DIR, lines=lines)
+        await engines.prepare(packs)
         warming = asyncio.create_task(_warm(engines, packs, examples))
         warming.add_done_callback(_log_failure)
         try:
@@ -60,7 +64,7 @@ async def _serve(*, slots: int, drain: float) -> None:
 async def _warm(
     engines: LiveEngines, packs: list[dict[str, Any]], examples: list[list[str]]
 ) -> None:
-    await engines.warm_vectors(packs, examples)
+    await engines.warm_vectors(examples)
     if settings.LINES_AHEAD:
         await engines.warm_lines(packs)
 
