@@ -1,4 +1,4 @@
-"""HTTP by Django, WebSockets by Channels."""
+"""HTTP by Django, WebSockets by Channels, the edge around both."""
 
 import os
 
@@ -9,6 +9,9 @@ from django.core.asgi import get_asgi_application
 
 http = get_asgi_application()  # before anything that needs the apps loaded
 
+from athos.edge import Edge  # noqa: E402
 from calls.urls import websocket_urlpatterns  # noqa: E402
 
-application = ProtocolTypeRouter({"http": http, "websocket": URLRouter(websocket_urlpatterns)})
+application = Edge(
+    ProtocolTypeRouter({"http": http, "websocket": URLRouter(websocket_urlpatterns)})
+)

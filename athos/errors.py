@@ -5,9 +5,15 @@ host, a crash in middleware) comes through Django's handler functions at the end
 """
 
 import logging
+import sys
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import (
+    BadRequest,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
@@ -41,6 +47,18 @@ class UnsupportedMediaType(AthosError):
     code, status, message = "UNSUPPORTED_MEDIA_TYPE", 415, "Send application/json."
 
 
+class RequestTimeout(AthosError):
+    code, status, message = "REQUEST_TIMEOUT", 408, "The request did not arrive in time."
+
+
+class UriTooLong(AthosError):
+    code, status, message = "URI_TOO_LONG", 414, "The address is too long."
+
+
+class HeadersTooLarge(AthosError):
+    code, status, message = "HEADERS_TOO_LARGE", 431, "The header fields are too large or too many."
+
+
 class DatabaseAway(ServiceUnavailable):
     message = "The service is not available right now. Try again shortly."
 
@@ -51,7 +69,8 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
     refusal = as_refusal(exc)
     if refusal.status >= 500:
         _log(refusal, exc, request)
-    return Response(envelope(refusal, request), status=refusal.status, headers=_headers(refusal))
+    body = envelope(refusal, request_id_of(request))
+    return Response(body, status=refusal.status, headers=headers_of(refusal))
 
 
 def as_refusal(exc: Exception) -> AthosError:
@@ -71,25 +90,28 @@ def as_refusal(exc: Exception) -> AthosError:
             return RateLimited(retry_after=max(1, int(getattr(exc, "wait", None) or 1)))
         case RequestDataTooBig():
             return PayloadTooLarge()
+        case SuspiciousOperation() | BadRequest():
+            return InvalidRequest()
         case exceptions.APIException() if exc.status_code < 500:
             return InvalidRequest()
         case _:
             return AthosError()
 
 
-def envelope(refusal: AthosError, request: Any) -> dict[str, dict[str, object]]:
+def envelope(refusal: AthosError, request_id: str) -> dict[str, dict[str, object]]:
     """The body of an error answer."""
     error: dict[str, object] = {
         "code": refusal.code,
         "message": refusal.message,
-        "requestId": getattr(request, "request_id", ""),
+        "requestId": request_id,
     }
     if refusal.details:
         error["details"] = refusal.details
     return {"error": error}
 
 
-def _headers(refusal: AthosError) -> dict[str, str]:
+def headers_of(refusal: AthosError) -> dict[str, str]:
+    """The header fields that an error answer carries beside its body."""
     headers = {}
     if refusal.retry_after is not None:
         headers["Retry-After"] = str(refusal.retry_after)
@@ -100,7 +122,7 @@ def _headers(refusal: AthosError) -> dict[str, str]:
 
 def _log(refusal: AthosError, exc: Exception, request: Any) -> None:
     """A refusal that we meant is one line; anything else comes with its traceback."""
-    facts = {"request_id": getattr(request, "request_id", ""), "code": refusal.code}
+    facts = {"request_id": request_id_of(request), "code": refusal.code}
     if isinstance(exc, AthosError):
         logger.warning("request refused", extra=facts)
     else:
@@ -109,9 +131,22 @@ def _log(refusal: AthosError, exc: Exception, request: Any) -> None:
 
 def refusal_response(refusal: AthosError, request: HttpRequest) -> HttpResponse:
     """The same answer outside Django REST framework."""
-    return JsonResponse(
-        envelope(refusal, request), status=refusal.status, headers=_headers(refusal)
+    body = envelope(refusal, request_id_of(request))
+    return JsonResponse(body, status=refusal.status, headers=headers_of(refusal))
+
+
+def page_response(refusal: AthosError) -> HttpResponse:
+    """What a person sees when an engine is away: no template, for that may need the engine."""
+    return HttpResponse(
+        refusal.message,
+        status=refusal.status,
+        content_type="text/plain",
+        headers=headers_of(refusal),
     )
+
+
+def request_id_of(request: Any) -> str:
+    return str(getattr(request, "request_id", ""))
 
 
 def is_api(request: HttpRequest) -> bool:
@@ -141,8 +176,9 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return (
-        refusal_response(AthosError(), request)
-        if is_api(request)
-        else defaults.server_error(request)
-    )
+    """What escaped even the middleware. Django calls this while it handles the exception."""
+    caught = sys.exc_info()[1]
+    refusal = as_refusal(caught) if isinstance(caught, Exception) else AthosError()
+    if is_api(request):
+        return refusal_response(refusal, request)
+    return page_response(refusal) if refusal.status == 503 else defaults.server_error(request)

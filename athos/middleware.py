@@ -1,7 +1,6 @@
-"""The request id: made here for every request, on every answer, whatever produced it."""
+"""The request id on every answer of Django's, whatever produced it; and pages without an engine."""
 
 import logging
-import uuid
 from collections.abc import Awaitable, Callable
 from typing import cast
 
@@ -11,17 +10,16 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from redis.exceptions import RedisError
 
-from athos.errors import as_refusal, is_api, refusal_response
+from athos.edge import REQUEST_ID_HEADER, request_id_make
+from athos.errors import as_refusal, is_api, page_response, refusal_response
 
 logger = logging.getLogger(__name__)
-
-REQUEST_ID_HEADER = "X-Athos-Request-Id"
 
 Answer = HttpResponseBase | Awaitable[HttpResponseBase]
 
 
 class RequestIdMiddleware:
-    """Outermost. A client's own id is never taken over: ours must be unique and safe to log."""
+    """Outermost. Takes the edge's id. Never a client's own: ours must be unique, safe to log."""
 
     sync_capable = True
     async_capable = True
@@ -33,7 +31,8 @@ class RequestIdMiddleware:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Answer:
-        request.request_id = f"req_{uuid.uuid4()}"  # type: ignore[attr-defined]
+        given = getattr(request, "scope", {}).get("request_id")
+        request.request_id = given or request_id_make()  # type: ignore[attr-defined]
         if self._asynchronous:
             return self._answer(request)
         return self._stamp(request, cast(HttpResponseBase, self.get_response(request)))
@@ -50,12 +49,7 @@ class RequestIdMiddleware:
         if is_api(request):
             return refusal_response(refusal, request)
         logger.error("page failed", exc_info=exception)
-        return HttpResponse(
-            refusal.message,
-            status=refusal.status,
-            content_type="text/plain",
-            headers={"Retry-After": str(refusal.retry_after)},
-        )
+        return page_response(refusal)
 
     @staticmethod
     def _stamp(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

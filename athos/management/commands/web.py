@@ -1,0 +1,25 @@
+"""`manage.py web`: a process that serves pages, REST and signalling."""
+
+import sys
+from typing import Any
+
+from daphne.endpoints import build_endpoint_description_strings
+from django.core.management.base import BaseCommand, CommandParser
+
+from athos.asgi import application
+from athos.edge_server import EdgeServer
+
+
+class Command(BaseCommand):
+    help = "Serve pages, the REST API and signalling until stopped."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--bind", default="127.0.0.1", help="the address to listen on")
+        parser.add_argument("--port", type=int, default=8000)
+
+    def handle(self, *args: Any, bind: str, port: int, **options: Any) -> None:
+        server = EdgeServer(application, build_endpoint_description_strings(host=bind, port=port))
+        server.run()
+        if server.abort_start:  # the port is taken, say; it was logged
+            sys.exit(1)
