@@ -124,7 +124,7 @@ async def prepare(
     known = _ready.get(digest)
     if known is not None and (known.vectors is not None or embedder is None):
         return known.pack
-    index = known or await asyncio.to_thread(lambda: Index(pack_load(pack)))
+    index = known if known else await asyncio.to_thread(lambda: Index(pack_load(pack)))
     if embedder is not None:
         try:
             texts = [example for _, example in example_rows(index.pack)]
