@@ -260,12 +260,22 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "athos.openapi.generating.DescribedSchema",
     "EXCEPTION_HANDLER": "athos.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "NUM_PROXIES": TRUSTED_PROXIES,
 }
-SPECTACULAR_SETTINGS = {"TITLE": "Athos", "VERSION": "1.0.0", "OAS_VERSION": "3.1.0"}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Athos external API",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.1",
+    "SCHEMA_PATH_PREFIX": "/api/external/v1",
+    "SCHEMA_PATH_PREFIX_TRIM": True,
+    "CAMELIZE_NAMES": True,
+    "SORT_OPERATIONS": False,
+    "PREPROCESSING_HOOKS": ["athos.openapi.generating.external_only"],
+    "POSTPROCESSING_HOOKS": [],
+}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 # Scripts run by nonce only, styles are files: nothing inline. Views that differ say so.

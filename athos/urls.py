@@ -5,12 +5,24 @@ from django.views.generic import RedirectView
 
 from athos.docs_site import docs_file
 from athos.health import healthz, readyz
+from athos.openapi.views import DocumentApi, reference_page
 from athos.sdk import sdk_file
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("sdk/<str:name>", sdk_file),
+    path(
+        "api/external/v1/openapi.yaml",
+        DocumentApi.as_view(content_type="application/yaml"),
+        name="openapi-yaml",
+    ),
+    path(
+        "api/external/v1/openapi.json",
+        DocumentApi.as_view(content_type="application/json"),
+        name="openapi-json",
+    ),
+    path("reference", reference_page, name="reference"),
     path("docs", RedirectView.as_view(url="/docs/", permanent=True)),
     re_path(r"^docs/(?P<path>[\w./-]{0,200})$", docs_file, name="docs"),
     path("", include("calls.urls")),

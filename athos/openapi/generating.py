@@ -1,0 +1,139 @@
+"""From the addresses and the apps' descriptions to one OpenAPI 3.1 document."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ComponentRegistry
+from rest_framework.views import APIView
+
+import calls.openapi
+import scoring.openapi
+import webhooks.openapi
+from athos.openapi import errors
+from tenants.describing import Answer, Credential, Operation, Schema, integer, text
+
+API_PREFIX = "/api/external/v1"
+
+OPERATIONS: Mapping[tuple[type[APIView], str], Operation] = {**calls.openapi.OPERATIONS}
+SHAPES: Mapping[str, Schema] = {
+    **calls.openapi.SHAPES,
+    **scoring.openapi.SHAPES,
+    **webhooks.openapi.SHAPES,
+}
+WEBHOOKS = {"call.scored": webhooks.openapi.CALL_SCORED}
+
+
+def _header(schema: Schema) -> Schema:
+    plain = {key: value for key, value in schema.items() if key != "description"}
+    return {"description": schema["description"], "schema": plain}
+
+
+HEADERS: Mapping[str, Schema] = {
+    "X-Athos-Request-Id": _header(
+        text("Names this request, on every answer. Log it.", pattern=r"^req_[0-9a-f-]{36}$")
+    ),
+    "WWW-Authenticate": _header(text("Always `Bearer`.")),
+    "Retry-After": _header(integer("Seconds to wait before the next try.", minimum=1)),
+}
+SECURITY_SCHEMES: Mapping[Credential, Schema] = {
+    Credential.API_KEY: {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "ath_live_… or ath_test_…",
+        "description": (
+            "Your backend's key. Keep it out of browsers. A test key (`ath_test_…`) works on the"
+            " sandbox only."
+        ),
+    },
+    Credential.SESSION_TOKEN: {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A token from `POST /session`: five minutes, one call.",
+    },
+}
+
+
+def external_only(endpoints: list[tuple[str, str, str, Any]]) -> list[tuple[str, str, str, Any]]:
+    """drf-spectacular's hook: of all addresses those of the external API."""
+    return [endpoint for endpoint in endpoints if endpoint[0].startswith(API_PREFIX + "/")]
+
+
+class DescribedSchema(AutoSchema):
+    """What drf-spectacular asks of a view: here it comes from the app's own description."""
+
+    def get_operation(
+        self,
+        path: str,
+        path_regex: str,
+        path_prefix: str,
+        method: str,
+        registry: ComponentRegistry,
+    ) -> Schema | None:
+        described = OPERATIONS.get((type(self.view), method.upper()))
+        return operation_json(described) if described else None
+
+
+def document(*, public_url: str) -> dict[str, Any]:
+    """The whole document. `public_url` is our origin."""
+    made: dict[str, Any] = SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
+    made["servers"] = [{"url": public_url + API_PREFIX}]
+    described = list(OPERATIONS.values())
+    tags = dict.fromkeys([*(operation.tag for operation in described), webhooks.openapi.WEBHOOKS])
+    made["tags"] = [{"name": tag.name, "description": tag.description} for tag in tags]
+    made["webhooks"] = {name: dict(item) for name, item in WEBHOOKS.items()}
+    made["components"] = {
+        "schemas": {**SHAPES, **errors.error_shapes(described)},
+        "responses": errors.error_answers(described),
+        "examples": errors.error_examples(described),
+        "headers": dict(HEADERS),
+        "securitySchemes": {str(name): scheme for name, scheme in SECURITY_SCHEMES.items()},
+    }
+    return made
+
+
+def operation_json(operation: Operation) -> Schema:
+    """The operation as an OpenAPI object."""
+    made: Schema = {
+        "operationId": operation.id,
+        "tags": [operation.tag.name],
+        "summary": operation.summary,
+        "description": _description(operation),
+        "security": [{str(operation.credential): []}],
+    }
+    if operation.parameters:
+        made["parameters"] = list(operation.parameters)
+    if operation.body is not None:
+        made["requestBody"] = {
+            "required": not operation.body_optional,
+            "content": _json(operation.body, operation.body_examples),
+        }
+    answers = {str(answer.status): _answer(answer) for answer in operation.answers}
+    made["responses"] = answers | errors.refusal_answers(operation)
+    return made
+
+
+def _description(operation: Operation) -> str:
+    if not operation.scope:
+        return operation.description
+    return f"{operation.description}\n\nThe key needs the scope `{operation.scope}`."
+
+
+def _answer(answer: Answer) -> Schema:
+    own = {name: _header(schema) for name, schema in answer.headers.items()}
+    request_id = {"X-Athos-Request-Id": {"$ref": "#/components/headers/X-Athos-Request-Id"}}
+    made: Schema = {"description": answer.description, "headers": request_id | own}
+    if answer.schema is not None:
+        made["content"] = _json(answer.schema, answer.examples)
+    return made
+
+
+def _json(schema: Schema, examples: Mapping[str, Any]) -> Schema:
+    """Examples are named by a sentence; the document wants a name and a summary."""
+    named = {
+        summary.lower().replace(" ", "-"): {"summary": summary, "value": value}
+        for summary, value in examples.items()
+    }
+    return {"application/json": {"schema": schema} | ({"examples": named} if named else {})}
