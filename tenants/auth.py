@@ -4,6 +4,7 @@ import hmac
 import logging
 import time
 import uuid
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,16 +12,16 @@ from threading import Lock
 from typing import Any
 
 from django.conf import settings
-from django.db import Error, connection
+from django.db import connection
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from tenants import keys
 from tenants.client_address import Address, address_allowed, client_address
 from tenants.errors import ApiKeyRevoked, InvalidApiKey, IpNotAllowed, TenantInactive
+from tenants.grants import Grant
 from tenants.isolation import tenant_scope
 from tenants.models import ApiKey, Tenant
 
@@ -44,9 +45,23 @@ class Caller:
 
     tenant: Tenant
     key_id: uuid.UUID
+    key_public_id: str
     mode: str  # "live" or "test"
     scopes: frozenset[str]
     agencies: tuple[uuid.UUID, ...]  # empty: all
+    allowed_ips: tuple[str, ...]  # of the key itself; empty: any
+    expires_at: datetime | None  # or when the grace of its revocation is over
+
+    @property
+    def grant(self) -> Grant:
+        """What the key may do, and so what it may give to another key at most."""
+        agencies = frozenset(self.agencies)
+        return Grant(self.mode, self.scopes, agencies, self.allowed_ips, self.expires_at)
+
+    @property
+    def actor(self) -> str:
+        """As rows of the audit log name it."""
+        return f"key:{self.key_public_id}"
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -92,23 +107,23 @@ def caller_find(key: str, address: Address | None) -> Caller:
     row = _lookup(key)
     if row is None:
         raise InvalidApiKey
-    if row["revoked_at"] is not None:
-        raise ApiKeyRevoked
-    if row["expires_at"] is not None and row["expires_at"] <= timezone.now():
-        raise ApiKeyRevoked("This API key has expired.")
+    _check_alive(row)
     tenant = Tenant.from_db("default", _TENANT_FIELDS, [row[f"tenant_{f}"] for f in _TENANT_FIELDS])
     if tenant.status != Tenant.Status.ACTIVE:
         raise TenantInactive
     lists = (tenant.allowed_ips, row["allowed_ips"])
     if not all(address_allowed(address, allowed) for allowed in lists):
         raise IpNotAllowed
-    _last_used.note(tenant.id, row["key_id"], row["last_used_at"])
+    _note_use(key, row)
     return Caller(
         tenant=tenant,
         key_id=row["key_id"],
+        key_public_id=row["key_public_id"],
         mode=row["mode"],
         scopes=frozenset(row["scopes"]),
         agencies=tuple(row["agencies"]),
+        allowed_ips=tuple(row["allowed_ips"]),
+        expires_at=min(filter(None, (row["expires_at"], row["revoked_at"])), default=None),
     )
 
 
@@ -125,45 +140,82 @@ def _lookup(key: str) -> dict[str, Any] | None:
     return row if known else None
 
 
-class _LastUsed:
-    """Writes `last_used_at` off the request's path, at most once a minute for a key.
+def _check_alive(row: Mapping[str, Any]) -> None:
+    """By the database's clock, so that all web processes agree."""
+    now, revoked_at, expires_at = row["checked_at"], row["revoked_at"], row["expires_at"]
+    if revoked_at is not None and revoked_at <= now:
+        raise ApiKeyRevoked
+    if expires_at is not None and expires_at <= now:
+        raise ApiKeyRevoked("This API key has expired.")
+
+
+# --- what is written down of a use ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """One use of a key. `fresh`: its digest under the pepper that is used now, when it has another.
+
+    The key itself is not carried along.
+    """
+
+    tenant_id: uuid.UUID
+    key_id: uuid.UUID
+    fresh: tuple[str, bytes] | None  # the pepper's id, the digest
+
+
+def _note_use(key: str, row: Mapping[str, Any]) -> None:
+    pepper_id, pepper = next(iter(settings.API_KEY_PEPPERS.items()))
+    stale = row["pepper_id"] != pepper_id
+    last = row["last_used_at"]
+    if not stale and last is not None and row["checked_at"] - last < LAST_USED_EVERY:
+        return
+    fresh = (pepper_id, keys.digest(key, pepper)) if stale else None
+    _uses.note(_Use(row["tenant_id"], row["key_id"], fresh))
+
+
+class _Uses:
+    """Writes `last_used_at`, and the digest anew, off the request's path: once a minute for a key.
 
     A write that is refused for want of room or fails is not made up for: the next use does it.
     """
 
     PENDING = 100
+    REMEMBERED = 10_000  # keys
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(1, "api-key-last-used")
+        self._threads = ThreadPoolExecutor(1, "api-key-uses")
         self._noted: dict[uuid.UUID, float] = {}  # monotonic seconds
         self._pending = 0
         self._lock = Lock()
 
-    def note(self, tenant_id: uuid.UUID, key_id: uuid.UUID, last_used_at: datetime | None) -> None:
-        if last_used_at is not None and timezone.now() - last_used_at < LAST_USED_EVERY:
-            return
+    def note(self, use: _Use) -> None:
         now = time.monotonic()
         with self._lock:
-            recent = now - self._noted.get(key_id, float("-inf")) < LAST_USED_EVERY.total_seconds()
-            if recent or self._pending >= self.PENDING:
+            before = self._noted.get(use.key_id, float("-inf"))
+            if now - before < LAST_USED_EVERY.total_seconds() or self._pending >= self.PENDING:
                 return
-            if len(self._noted) >= 10_000:
+            if len(self._noted) >= self.REMEMBERED:
                 self._noted.clear()
-            self._noted[key_id] = now
+            self._noted[use.key_id] = now
             self._pending += 1
-        self._threads.submit(self._write, tenant_id, key_id)
+        self._threads.submit(self._write, use)
 
-    def _write(self, tenant_id: uuid.UUID, key_id: uuid.UUID) -> None:
+    def _write(self, use: _Use) -> None:
         try:
-            with tenant_scope(tenant_id):
-                stale = Q(last_used_at=None) | Q(last_used_at__lt=Now() - LAST_USED_EVERY)
-                ApiKey.objects.filter(stale, pk=key_id).update(last_used_at=Now())
-        except Error:
-            logger.warning("last use of a key not written", extra={"key_id": key_id}, exc_info=True)
+            with tenant_scope(use.tenant_id):
+                rows = ApiKey.objects.filter(pk=use.key_id)
+                rows.filter(_STALE).update(last_used_at=Now())
+                if use.fresh is not None:
+                    pepper_id, digest = use.fresh
+                    rows.exclude(pepper_id=pepper_id).update(pepper_id=pepper_id, digest=digest)
+        except Exception:  # the rim of a thread that nobody waits for
+            logger.warning("use of a key not written", extra={"key_id": use.key_id}, exc_info=True)
         finally:
             connection.close()
             with self._lock:
                 self._pending -= 1
 
 
-_last_used = _LastUsed()
+_STALE = Q(last_used_at=None) | Q(last_used_at__lt=Now() - LAST_USED_EVERY)
+_uses = _Uses()

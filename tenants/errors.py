@@ -59,6 +59,15 @@ class TooManyKeys(AthosError):
     message = "There are 5 active keys. Revoke one first."
 
 
+class KeyNotFound(AthosError):
+    code, status, message = "KEY_NOT_FOUND", 404, "There is no API key with that id."
+
+
+class KeyNotActive(AthosError):
+    code, status = "KEY_NOT_ACTIVE", 409
+    message = "This API key has ended, or will when its grace is over. Make a new one."
+
+
 class PayloadTooLarge(AthosError):
     code, status, message = "PAYLOAD_TOO_LARGE", 413, "The request body is too large."
 

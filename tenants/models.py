@@ -9,6 +9,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Lower
 
+from tenants.grants import Grant
 from tenants.isolation import TenantItselfManager, TenantManager
 
 
@@ -136,6 +137,10 @@ class Membership(TenantRow):
         ]
 
 
+def key_public_id() -> str:
+    return "key_" + public_suffix()
+
+
 class ApiKey(TenantRow):
     """A bearer of the tenant's backend. Only a digest of it is kept."""
 
@@ -143,6 +148,7 @@ class ApiKey(TenantRow):
         LIVE = "live"
         TEST = "test"
 
+    public_id = models.CharField(max_length=40, unique=True, default=key_public_id, editable=False)
     name = models.CharField(max_length=100)
     mode = models.CharField(max_length=4, choices=Mode, default=Mode.LIVE)
     digest = models.BinaryField(max_length=32, unique=True)  # HMAC-SHA256 under `pepper_id`
@@ -153,8 +159,19 @@ class ApiKey(TenantRow):
     allowed_ips = ArrayField(models.CharField(max_length=64), default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
-    revoked_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)  # in the future: a grace runs
     last_used_at = models.DateTimeField(null=True, blank=True)
+
+    @property
+    def grant(self) -> Grant:
+        """What the key gives to whoever holds it."""
+        return Grant(
+            mode=self.mode,
+            scopes=frozenset(self.scopes),
+            agencies=frozenset(self.agencies),
+            networks=tuple(self.allowed_ips),
+            expires_at=self.expires_at,
+        )
 
 
 class AuditEvent(TenantRow):

@@ -1,9 +1,17 @@
 """Reads about tenants and their people."""
 
 import uuid
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import connection
+from django.db.models import Case, CharField, QuerySet, Value, When
+from django.db.models.functions import Now
+
+from tenants.grants import Grant
+from tenants.isolation import tenant_scope
+from tenants.models import Agency, ApiKey, Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +35,101 @@ def memberships_of(user_id: uuid.UUID) -> list[MembershipSummary]:
         MembershipSummary(membership, tenant, name, status, role, tuple(agencies))
         for membership, tenant, name, status, role, agencies in rows
     ]
+
+
+def database_now() -> datetime:
+    """One clock for all processes: what is compared with rows' times goes by it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement_timestamp()")
+        now: datetime = cursor.fetchall()[0][0]
+    return now
+
+
+# --- keys ----------------------------------------------------------------------------------------
+
+KEYS_SHOWN = 100
+_STATUS = Case(  # by the database's clock, as the check of a key goes
+    When(revoked_at__lte=Now(), then=Value("revoked")),
+    When(expires_at__lte=Now(), then=Value("expired")),
+    default=Value("active"),
+    output_field=CharField(),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KeySummary:
+    """A key as people and integrators see it."""
+
+    public_id: str
+    name: str
+    mode: str
+    status: str  # active, expired, revoked; while a grace runs still active
+    hint: str
+    scopes: tuple[str, ...]
+    agencies: tuple[str, ...]  # as the integrator names them; empty: all
+    allowed_ips: tuple[str, ...]  # empty: any
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+def keys_visible(tenant: Tenant, holder: Grant | None) -> QuerySet[ApiKey]:
+    """The keys that the holder of one may know of: of its mode and its agencies. None: all."""
+    rows = ApiKey.objects.for_tenant(tenant)
+    if holder is not None and holder.mode != ApiKey.Mode.LIVE:
+        rows = rows.filter(mode=holder.mode)
+    if holder is not None and holder.agencies:
+        rows = rows.filter(agencies__contained_by=list(holder.agencies)).exclude(agencies=[])
+    return rows
+
+
+def keys_list(*, tenant: Tenant, holder: Grant | None = None) -> list[KeySummary]:
+    """The tenant's keys: active ones first, then the newest of those that ended."""
+    with tenant_scope(tenant.pk):
+        rows = keys_visible(tenant, holder).annotate(status=_STATUS)
+        active_first = Case(When(status="active", then=0), default=1)
+        found = list(rows.order_by(active_first, "-created_at", "-id")[:KEYS_SHOWN])
+        names = _agency_names(tenant, {agency for key in found for agency in key.agencies})
+    return [_summed_up(key, names) for key in found]
+
+
+def key_summary(*, tenant: Tenant, key_id: uuid.UUID) -> KeySummary:
+    """One key of the tenant."""
+    with tenant_scope(tenant.pk):
+        key = ApiKey.objects.for_tenant(tenant).annotate(status=_STATUS).get(pk=key_id)
+        names = _agency_names(tenant, key.agencies)
+    return _summed_up(key, names)
+
+
+def _summed_up(key: ApiKey, names: Mapping[uuid.UUID, str]) -> KeySummary:
+    return KeySummary(
+        public_id=key.public_id,
+        name=key.name,
+        mode=key.mode,
+        status=getattr(key, "status"),  # noqa: B009 - the annotation, which types do not know
+        hint=key.hint,
+        scopes=tuple(key.scopes),
+        agencies=tuple(names[agency] for agency in key.agencies),
+        allowed_ips=tuple(key.allowed_ips),
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+        revoked_at=key.revoked_at,
+        last_used_at=key.last_used_at,
+    )
+
+
+def _agency_names(tenant: Tenant, agencies: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+    found = Agency.objects.for_tenant(tenant).filter(pk__in=agencies)
+    return dict(found.values_list("pk", "external_id"))
+
+
+def keys_by_pepper() -> list[tuple[str, int, int]]:
+    """Of each pepper its id, the keys ever digested under it and those of them that are active.
+
+    One of the few reads that cross tenants.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pepper_id, made, active FROM keys_by_pepper()")
+        rows: list[tuple[str, int, int]] = cursor.fetchall()
+    return rows

@@ -1,24 +1,42 @@
 """Tenants, their people and keys: what may be done to them."""
 
+import re
 import secrets
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from tenants import keys
 from tenants.client_address import network_normal
-from tenants.errors import InvalidRequest, TooManyKeys
+from tenants.errors import (
+    InsufficientScope,
+    InvalidRequest,
+    KeyNotActive,
+    KeyNotFound,
+    TooManyKeys,
+)
+from tenants.grants import Grant, excess
 from tenants.isolation import CATALOGUE, tenant_scope
-from tenants.models import ApiKey, AuditEvent, Membership, Tenant, User
+from tenants.models import Agency, ApiKey, AuditEvent, Membership, Tenant, User
+from tenants.selectors import KeySummary, database_now, key_summary, keys_visible
 
 ACTIVE_KEYS = 5  # per tenant and mode
+GRACE_LONGEST = timedelta(days=7)
 CONTRACT_SCOPES = ("sessions:write", "calls:read")
-ALL_SCOPES = (*CONTRACT_SCOPES, "webhooks:write", "keys:write")
+ALL_SCOPES = (
+    *CONTRACT_SCOPES,
+    "webhooks:write",
+    "keys:write",
+    "data:erase",
+    "data:retention",
+)
 SYSTEM = "system"
+KEY_ID = re.compile(r"key_[A-Za-z0-9_-]{21}", re.ASCII)
 
 
 def user_create(*, email: str, password: str | None = None) -> tuple[User, str]:
@@ -45,6 +63,21 @@ def catalogue_ensure() -> None:
         )
 
 
+# --- keys ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class KeyWish:
+    """What an integrator asks of a new key. What is left open it gets as the asking key has it."""
+
+    name: str
+    mode: str | None = None
+    scopes: tuple[str, ...] = CONTRACT_SCOPES
+    agencies: tuple[str, ...] = ()  # as the integrator names them
+    allowed_ips: tuple[str, ...] = ()
+    expires_at: datetime | None = None
+
+
 def api_key_create(
     *,
     tenant: Tenant,
@@ -57,45 +90,178 @@ def api_key_create(
     actor: str = SYSTEM,
 ) -> tuple[ApiKey, str]:
     """A new key and its text, which is never seen again. At most five of a mode are active."""
-    scopes = list(scopes)
-    if not set(scopes) <= set(ALL_SCOPES):
-        raise InvalidRequest("That scope does not exist.")
-    networks = _networks(allowed_ips)
-    text = keys.make(mode)
-    pepper_id, pepper = next(iter(settings.API_KEY_PEPPERS.items()))
+    scopes, networks = frozenset(scopes), _networks(allowed_ips)
+    _check_scopes(scopes)
+    grant = Grant(mode, scopes, frozenset(agencies), networks, expires_at)
     with tenant_scope(tenant.pk):
-        Tenant.objects.select_for_update().get(pk=tenant.pk)  # two creations wait for each other
-        unexpired = Q(expires_at=None) | Q(expires_at__gt=Now())
-        active = ApiKey.objects.for_tenant(tenant).filter(unexpired, revoked_at=None, mode=mode)
-        if active.count() >= ACTIVE_KEYS:
-            raise TooManyKeys
-        key = ApiKey.objects.create(
-            tenant=tenant,
-            name=name,
-            mode=mode,
-            digest=keys.digest(text, pepper),
-            pepper_id=pepper_id,
-            hint=keys.hint(text),
-            scopes=scopes,
-            agencies=list(agencies),
-            allowed_ips=networks,
-            expires_at=expires_at,
+        _keys_lock(tenant)
+        return _key_add(tenant, name, grant, actor)
+
+
+def api_key_issue(
+    *, tenant: Tenant, holder: Grant, wish: KeyWish, actor: str
+) -> tuple[KeySummary, str]:
+    """A new key for the holder of another: never one that gives more. The text is shown once."""
+    _check_scopes(wish.scopes)
+    with tenant_scope(tenant.pk):
+        _keys_lock(tenant)
+        wanted = Grant(
+            mode=wish.mode or holder.mode,
+            scopes=frozenset(wish.scopes),
+            agencies=_agencies_named(tenant, wish.agencies, holder) or holder.agencies,
+            networks=_networks(wish.allowed_ips) or holder.networks,
+            expires_at=wish.expires_at or holder.expires_at,
         )
-        audit(tenant_id=tenant.pk, actor=actor, action="api_key.create", target=f"key:{key.pk}")
-    return key, text
+        _check_held(wanted, holder)
+        if wish.expires_at is not None and wish.expires_at <= database_now():
+            raise InvalidRequest("expiresAt must be in the future.", details={"field": "expiresAt"})
+        key, text = _key_add(tenant, wish.name, wanted, actor)
+        return key_summary(tenant=tenant, key_id=key.pk), text
+
+
+def api_key_rotate(
+    *, tenant: Tenant, holder: Grant, key_id: str, grace: timedelta, actor: str
+) -> tuple[KeySummary, str]:
+    """A key of the same rights in place of another, which ends after the grace."""
+    _check_grace(grace)
+    with tenant_scope(tenant.pk):
+        _keys_lock(tenant)
+        old = _key_held(tenant, holder, key_id)
+        _check_held(old.grant, holder)
+        if old.revoked_at is not None or not _active(tenant).filter(pk=old.pk).exists():
+            raise KeyNotActive
+        _key_end(old, grace, actor)
+        key, text = _key_add(tenant, old.name, old.grant, actor)
+        return key_summary(tenant=tenant, key_id=key.pk), text
 
 
 def api_key_revoke(
-    *, tenant: Tenant, key_id: uuid.UUID, grace: timedelta = timedelta(0), actor: str = SYSTEM
-) -> None:
-    """End a key: at once, or after a grace of up to 7 days. Revoking twice is harmless."""
-    if not timedelta(0) <= grace <= timedelta(days=7):
-        raise InvalidRequest("The grace must be 0 to 7 days.")
-    change = {"expires_at": Now() + grace} if grace else {"revoked_at": Now()}
+    *,
+    tenant: Tenant,
+    key_id: uuid.UUID | str,
+    holder: Grant | None = None,
+    grace: timedelta = timedelta(0),
+    actor: str = SYSTEM,
+) -> KeySummary:
+    """End a key, by its inner or its public id: at once, or after a grace of up to 7 days.
+
+    Revoking again never gives it longer. With a `holder` only keys that give no more than it has.
+    """
+    _check_grace(grace)
     with tenant_scope(tenant.pk):
-        mine = ApiKey.objects.for_tenant(tenant).filter(pk=key_id, revoked_at=None)
-        if mine.update(**change):
-            audit(tenant_id=tenant.pk, actor=actor, action="api_key.revoke", target=f"key:{key_id}")
+        _keys_lock(tenant)
+        key = _key_held(tenant, holder, key_id)
+        if holder is not None:
+            _check_held(replace(key.grant, expires_at=holder.expires_at), holder)
+        _key_end(key, grace, actor)
+        return key_summary(tenant=tenant, key_id=key.pk)
+
+
+def _keys_lock(tenant: Tenant) -> None:
+    """Two changes to the keys of a tenant wait for each other."""
+    Tenant.objects.select_for_update().get(pk=tenant.pk)
+
+
+def _active(tenant: Tenant) -> QuerySet[ApiKey]:
+    unrevoked = Q(revoked_at=None) | Q(revoked_at__gt=Now())
+    unexpired = Q(expires_at=None) | Q(expires_at__gt=Now())
+    return ApiKey.objects.for_tenant(tenant).filter(unrevoked, unexpired)
+
+
+def _key_add(tenant: Tenant, name: str, grant: Grant, actor: str) -> tuple[ApiKey, str]:
+    if _active(tenant).filter(mode=grant.mode).count() >= ACTIVE_KEYS:
+        raise TooManyKeys
+    text = keys.make(grant.mode)
+    pepper_id, pepper = next(iter(settings.API_KEY_PEPPERS.items()))
+    key = ApiKey.objects.create(
+        tenant=tenant,
+        name=name,
+        mode=grant.mode,
+        digest=keys.digest(text, pepper),
+        pepper_id=pepper_id,
+        hint=keys.hint(text),
+        scopes=[scope for scope in ALL_SCOPES if scope in grant.scopes],
+        agencies=sorted(grant.agencies),
+        allowed_ips=list(grant.networks),
+        expires_at=grant.expires_at,
+    )
+    audit(tenant_id=tenant.pk, actor=actor, action="api_key.create", target=_target(key))
+    return key, text
+
+
+def _key_held(tenant: Tenant, holder: Grant | None, key_id: uuid.UUID | str) -> ApiKey:
+    if isinstance(key_id, str) and not KEY_ID.fullmatch(key_id):
+        raise KeyNotFound
+    rows = keys_visible(tenant, holder)
+    named = {"pk": key_id} if isinstance(key_id, uuid.UUID) else {"public_id": key_id}
+    key = rows.filter(**named).first()
+    if key is None:
+        raise KeyNotFound
+    return key
+
+
+def _key_end(key: ApiKey, grace: timedelta, actor: str) -> None:
+    sooner = Q(revoked_at=None) | Q(revoked_at__gt=Now() + grace)
+    if ApiKey.objects.filter(sooner, pk=key.pk).update(revoked_at=Now() + grace):
+        audit(
+            tenant_id=key.tenant_id,
+            actor=actor,
+            action="api_key.revoke",
+            target=_target(key),
+            details={"graceSeconds": int(grace.total_seconds())},
+        )
+
+
+def _target(key: ApiKey) -> str:
+    return f"key:{key.public_id}"
+
+
+def _agencies_named(tenant: Tenant, names: Iterable[str], holder: Grant) -> frozenset[uuid.UUID]:
+    """The agencies of those names. One never seen is made, by who is limited to none."""
+    names = set(names)
+    if not holder.agencies:
+        fresh = [Agency(tenant=tenant, external_id=name) for name in names]
+        Agency.objects.bulk_create(fresh, ignore_conflicts=True)
+    found = Agency.objects.for_tenant(tenant).filter(external_id__in=names)
+    agencies = frozenset(found.values_list("pk", flat=True))
+    if len(agencies) < len(names):
+        raise _too_much("agencies")
+    return agencies
+
+
+def _check_held(wanted: Grant, holder: Grant) -> None:
+    part = excess(wanted, holder)
+    if part is not None:
+        raise _too_much(part)
+
+
+def _too_much(part: str) -> InsufficientScope:
+    return InsufficientScope(
+        f"A key cannot give more than it has: {part}.", details={"field": part}
+    )
+
+
+def _check_scopes(scopes: Iterable[str]) -> None:
+    if not set(scopes) <= set(ALL_SCOPES):
+        raise InvalidRequest("That scope does not exist.", details={"field": "scopes"})
+
+
+def _check_grace(grace: timedelta) -> None:
+    if not timedelta(0) <= grace <= GRACE_LONGEST:
+        raise InvalidRequest("The grace must be 0 to 7 days.", details={"field": "graceSeconds"})
+
+
+def _networks(texts: Iterable[str]) -> tuple[str, ...]:
+    try:
+        return tuple(network_normal(text) for text in texts)
+    except ValueError as odd:
+        raise InvalidRequest(
+            "An allowed address must be an IP address or a network.",
+            details={"field": "allowedIps"},
+        ) from odd
+
+
+# --- what happened -------------------------------------------------------------------------------
 
 
 def audit(
@@ -110,10 +276,3 @@ def audit(
     AuditEvent.objects.create(
         tenant_id=tenant_id, actor=actor, action=action, target=target, details=details or {}
     )
-
-
-def _networks(texts: Iterable[str]) -> list[str]:
-    try:
-        return [network_normal(text) for text in texts]
-    except ValueError as odd:
-        raise InvalidRequest("An allowed address must be an IP address or a network.") from odd
