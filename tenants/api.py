@@ -1,9 +1,11 @@
 """What all API views share: strict JSON in, plain JSON out, the caller from the key."""
 
 import json
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -14,8 +16,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from tenants.auth import ApiKeyAuthentication, Caller, caller_of
-from tenants.errors import InsufficientScope, InvalidRequest, PayloadTooLarge
+from tenants import rate_limits
+from tenants.auth import ApiKeyAuthentication, Caller, address_of, bearer, caller_of
+from tenants.errors import (
+    InsufficientScope,
+    InvalidApiKey,
+    InvalidRequest,
+    PayloadTooLarge,
+    RateLimited,
+)
 from tenants.isolation import limited_to
 
 
@@ -36,6 +45,8 @@ class ApiView(APIView):
     content_negotiation_class = JsonOnly
     authentication_classes = [ApiKeyAuthentication]
     required_scope = ""
+    method_scopes: ClassVar[Mapping[str, str]] = {}  # for methods that need another: "DELETE"
+    standing: rate_limits.Standing | None = None  # told to the caller, whatever the answer
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         with ExitStack() as self._limits:
@@ -46,8 +57,12 @@ class ApiView(APIView):
         method = (request.method or "").lower()
         if method not in self.http_method_names or not hasattr(self, method):
             raise MethodNotAllowed(request.method or "")
+        _check_query(request)
+        if ApiKeyAuthentication in self.authentication_classes:
+            self._check_key_rate(request)
         super().initial(request, *args, **kwargs)
-        if self.required_scope and self.required_scope not in caller_of(request).scopes:
+        needed = self.method_scopes.get(request.method or "", self.required_scope)
+        if needed and needed not in caller_of(request).scopes:
             raise InsufficientScope
         if isinstance(request.auth, Caller):
             self._limits.enter_context(limited_to(request.auth.agencies))
@@ -57,7 +72,27 @@ class ApiView(APIView):
     ) -> Response:
         answer = super().finalize_response(request, response, *args, **kwargs)
         answer.headers.setdefault("Cache-Control", "no-store")
+        if self.standing is not None:
+            for name, value in rate_limits.standing_headers(self.standing).items():
+                answer.headers[name] = value
         return answer
+
+    def hold_to(self, standing: rate_limits.Standing | None) -> None:
+        """Refuse whoever asked too often; to everybody else the answer says what is left."""
+        self.standing = standing
+        if standing is not None and not standing.allowed:
+            raise RateLimited(retry_after=standing.wait)
+
+    def _check_key_rate(self, request: Request) -> None:
+        """Before the key is looked up, and what the look-up said is kept for the next time."""
+        key, address = bearer(request), address_of(request)
+        self.hold_to(rate_limits.key_spend(key, address))
+        try:
+            request.user  # noqa: B018, authenticates
+        except InvalidApiKey:
+            rate_limits.key_was_unknown(key, address)
+            raise
+        rate_limits.key_was_good(key)
 
 
 def json_object(request: Request, *, may_be_empty: bool = False) -> dict[str, Any]:
@@ -110,6 +145,16 @@ def text_field_or_none(body: dict[str, Any], name: str, *, longest: int = 200) -
 def timestamp(at: datetime) -> str:
     """ISO 8601 in UTC with milliseconds and Z."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _check_query(request: Request) -> None:
+    """Django would put U+FFFD for broken UTF-8, and PostgreSQL can't compare with NUL."""
+    try:
+        text = unquote_to_bytes(request.META.get("QUERY_STRING", "")).decode()
+    except UnicodeDecodeError as broken:
+        raise InvalidRequest("The query is not valid UTF-8.") from broken
+    if "\x00" in text:
+        raise InvalidRequest("The query holds a character that cannot be stored.")
 
 
 def _encoded(request: Request) -> bool:

@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Lower
 
 from tenants.grants import Grant
@@ -56,9 +57,22 @@ class Tenant(models.Model):
     monthly_minutes = models.PositiveIntegerField(null=True, blank=True)  # None: no limit
     allowed_ips = ArrayField(models.CharField(max_length=64), default=list, blank=True)  # CIDR
     browser_origins = ArrayField(models.CharField(max_length=300), default=list, blank=True)
+    # Days that content is kept (docs/retention.md). None: until it is erased.
+    audio_days = models.PositiveSmallIntegerField(null=True, blank=True, default=30)
+    transcript_days = models.PositiveSmallIntegerField(null=True, blank=True, default=180)
+    webhook_payload_days = models.PositiveSmallIntegerField(null=True, blank=True, default=30)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[TenantItselfManager[Self]] = TenantItselfManager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(**{f"{name}__isnull": True}) | Q(**{f"{name}__range": (1, 3650)}),
+                name=f"tenant_{name}_range",
+            )
+            for name in ("audio_days", "transcript_days", "webhook_payload_days")
+        ]
 
 
 class TenantRow(models.Model):

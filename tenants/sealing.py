@@ -4,6 +4,7 @@ Keys come from ENCRYPTION_KEYS; the first seals, all of them open, so a ring can
 """
 
 import base64
+import hmac
 from functools import lru_cache
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -28,6 +29,22 @@ def unseal(text: str, *, purpose: str, max_age: int | None = None) -> bytes:
         return box.decrypt(text.encode(), ttl=max_age)
     except (InvalidToken, UnicodeEncodeError) as broken:
         raise SealBroken(purpose) from broken
+
+
+def keyed_digest(value: bytes, *, purpose: str) -> str:
+    """HMAC-SHA256 in hex: nobody without our keys can make it, or try out what it stands for."""
+    return keyed_digests(value, purpose=purpose)[0]
+
+
+def keyed_digests(value: bytes, *, purpose: str) -> list[str]:
+    """The same under every key of the ring, the first one first, to compare with old digests."""
+    keys = _derived_ring(purpose, tuple(settings.ENCRYPTION_KEYS.values()))
+    return [hmac.digest(key, value, "sha256").hex() for key in keys]
+
+
+@lru_cache(maxsize=32)
+def _derived_ring(purpose: str, secrets: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple(_derived(secret, purpose) for secret in secrets)
 
 
 @lru_cache(maxsize=32)
