@@ -61,6 +61,8 @@ class Endpoint(TenantRow):
 class Event(TenantRow):
     """Something that happened once. Its body never changes: each attempt sends these bytes.
 
+    Only the tenant's retention empties it, when no delivery of it is pending (`webhooks.retention`).
+
     `subject_id` is the row it is about, a call's id for `call.scored`; nothing above webhooks is
     known here, so it is not a foreign key.
     """
@@ -72,8 +74,16 @@ class Event(TenantRow):
     subject_id = models.UUIDField()
     body = models.BinaryField()
     created_at = models.DateTimeField(auto_now_add=True)
+    body_expired_at = models.DateTimeField(null=True, blank=True)  # its body is empty since then
 
     class Meta:
+        indexes = [
+            models.Index(
+                fields=["tenant", "created_at"],
+                name="event_with_body",
+                condition=Q(body_expired_at=None),
+            )
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["tenant", "type", "subject_id"], name="event_once_per_subject"
