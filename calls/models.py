@@ -70,10 +70,8 @@ class Call(TenantRow, DueRow):
         REP_NEVER_SPOKE = "rep_never_spoke"
         SCORING_INCOMPLETE = "scoring_incomplete"
 
-    public_id = models.CharField(max_length=40, unique=True, default=call_public_id, editable=False)
-    session_id = models.CharField(
-        max_length=40, unique=True, default=session_public_id, editable=False
-    )
+    public_id = models.CharField(max_length=40, default=call_public_id, editable=False)
+    session_id = models.CharField(max_length=40, default=session_public_id, editable=False)
     mode = models.CharField(max_length=4, choices=ApiKey.Mode, default=ApiKey.Mode.LIVE)
     source = models.CharField(max_length=20, default="roleplay")
     rep = models.ForeignKey(
@@ -86,6 +84,7 @@ class Call(TenantRow, DueRow):
         on_delete=models.PROTECT,
         related_name="calls",
         db_constraint=False,
+        db_index=False,  # call_newest_made_of_agency serves
     )
     external_user_id = models.CharField(max_length=200)
     external_agency_id = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - null in the API
@@ -115,16 +114,38 @@ class Call(TenantRow, DueRow):
     class Meta:
         indexes = [
             models.Index(fields=["tenant", "-ended_at", "-id"], name="call_newest_first"),
-            models.Index(fields=["tenant", "-created_at", "-id"], name="call_newest_made_first"),
+            # The dashboard's list; the API's two lists, each whole, of one rep, of one agency. What
+            # stands behind the order is a filter beside it, looked at without fetching the row.
             models.Index(
-                fields=["tenant", "scored_at", "id"],
-                name="call_in_order_of_scoring",
-                condition=Q(stage="scored"),
+                fields=["tenant", "mode", "-created_at", "-id"], name="call_newest_made_first"
+            ),
+            models.Index(
+                fields=["tenant", "agency", "mode", "-created_at", "-id"],
+                name="call_newest_made_of_agency",
+            ),
+            *(
+                models.Index(
+                    fields=["tenant", "mode", *fields], name=name, condition=Q(stage="scored")
+                )
+                for name, fields in (
+                    ("scored_newest_first", ("-ended_at", "-id")),
+                    (
+                        "scored_newest_first_of_rep",
+                        ("external_user_id", "-ended_at", "-id", "agency"),
+                    ),
+                    ("scored_newest_first_of_agency", ("agency", "-ended_at", "-id")),
+                    ("scored_in_order", ("scored_at", "id", "ended_at")),
+                    ("scored_in_order_of_rep", ("external_user_id", "scored_at", "id", "agency")),
+                    ("scored_in_order_of_agency", ("agency", "scored_at", "id", "ended_at")),
+                )
             ),
             models.Index(fields=["due_at"], name="call_due", condition=Q(due_at__isnull=False)),
             models.Index(fields=["started_at"], name="call_live", condition=Q(stage="live")),
         ]
         constraints = [
+            # not unique=True: that adds a second index to each, for LIKE
+            models.UniqueConstraint(fields=["public_id"], name="call_public_id_once"),
+            models.UniqueConstraint(fields=["session_id"], name="call_session_id_once"),
             models.CheckConstraint(
                 condition=~Q(stage="live") | Q(started_at__isnull=False), name="call_live_started"
             ),

@@ -1,16 +1,23 @@
-"""Lists of calls, page by page."""
+"""Lists of calls, page by page: a page costs the same however deep it lies.
+
+Each order has an index of its own, whole, of one rep and of one agency (`Call.Meta.indexes`), and a
+page reads little more of it than its own rows. `bench/calls_list.py` asserts the plans.
+"""
 
 import uuid
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 
 from calls.history.filters import CallFilters, Cursor
-from calls.models import Call
+from calls.models import Call, Drill
 from scoring.models import Scorecard
 from tenants.isolation import tenant_scope
+from tenants.models import Agency
 
 SETTLED = """
     SELECT least(
@@ -33,9 +40,13 @@ class Reader:
     agencies: tuple[uuid.UUID, ...] = ()  # empty: all
     mode: str = "live"
 
+    def scope(self) -> AbstractContextManager[None]:
+        """The tenant's scope, limited as the reader is."""
+        return tenant_scope(self.tenant_id, agencies=self.agencies)
+
     def calls(self) -> QuerySet[Call]:
-        """The calls that this reader may see. Needs the tenant's scope."""
-        rows = Call.objects.for_tenant(self.tenant_id).filter(mode=self.mode)
+        """The calls that this reader may see. Needs the scope."""
+        rows = _of_mode(self)
         return rows.filter(agency_id__in=self.agencies) if self.agencies else rows
 
 
@@ -57,11 +68,15 @@ def calls_scored(
     """
     digest = filters.digest(tenant_id=reader.tenant_id, mode=reader.mode)
     place = Cursor.read(cursor, list_digest=digest) if cursor is not None else None
-    with tenant_scope(reader.tenant_id):
+    with reader.scope():
         as_of = place.as_of if place else _now(settled=filters.scored_from is not None)
-        rows = reader.calls().filter(stage=Call.Stage.SCORED, scored_at__lte=as_of)
-        rows = _filtered(rows, filters)
-        found = list(_after(rows, filters, place)[: limit + 1])
+        rows = _of_mode(reader).filter(stage=Call.Stage.SCORED, scored_at__lte=as_of)
+        rows = _after(_filtered(rows, filters), filters, place)
+        agencies = _agencies(reader, filters)
+        if filters.external_user_id is not None and agencies is not None:
+            rows, agencies = rows.filter(agency_id__in=agencies), None  # one rep's are few
+        order = ("scored_at", "id") if filters.scored_from else ("-ended_at", "-id")
+        found = _first(rows, order, limit + 1, agencies)
     page = found[:limit]
     if len(found) <= limit:
         return Page(page, None)
@@ -74,12 +89,13 @@ def calls_recent(*, reader: Reader, limit: int, cursor: str | None = None) -> Pa
     """A page of the reader's calls at whatever stage, the newest first, for people."""
     digest = f"recent:{reader.tenant_id}:{reader.mode}"
     place = Cursor.read(cursor, list_digest=digest) if cursor else None
-    with tenant_scope(reader.tenant_id):
-        rows = reader.calls().select_related("rep", "agency", "drill")
+    with reader.scope():
+        titles = Prefetch("drill", Drill.objects.with_catalogue().only("title"))
+        rows = _of_mode(reader).prefetch_related("rep", "agency", titles)
         if place:
             same = Q(created_at=place.at, id__lt=place.row_id)
             rows = rows.filter(Q(created_at__lt=place.at) | same, created_at__lte=place.at)
-        found = list(rows.order_by("-created_at", "-id")[: limit + 1])
+        found = _first(rows, ("-created_at", "-id"), limit + 1, reader.agencies or None)
     page = found[:limit]
     if len(found) <= limit:
         return Page(page, None)
@@ -94,6 +110,10 @@ def overall_scores(*, tenant_id: uuid.UUID, call_ids: list[uuid.UUID]) -> dict[u
         return dict(cards.order_by("version").values_list("call_id", "overall"))
 
 
+def _of_mode(reader: Reader) -> QuerySet[Call]:
+    return Call.objects.for_tenant(reader.tenant_id).filter(mode=reader.mode)
+
+
 def _filtered(rows: QuerySet[Call], filters: CallFilters) -> QuerySet[Call]:
     wanted = {
         "ended_at__gte": filters.ended_from,
@@ -101,23 +121,45 @@ def _filtered(rows: QuerySet[Call], filters: CallFilters) -> QuerySet[Call]:
         "scored_at__gte": filters.scored_from,
         "source": filters.source,
         "external_user_id": filters.external_user_id,
-        "external_agency_id": filters.external_agency_id,
     }
     return rows.filter(**{field: value for field, value in wanted.items() if value is not None})
 
 
+def _agencies(reader: Reader, filters: CallFilters) -> tuple[uuid.UUID, ...] | None:
+    """Those whose calls are listed; None: all calls, also those of no agency."""
+    if filters.external_agency_id is None:
+        return reader.agencies or None
+    named = Agency.objects.for_tenant(reader.tenant_id)
+    if reader.agencies:
+        named = named.filter(pk__in=reader.agencies)
+    named = named.filter(external_id=filters.external_agency_id)
+    return tuple(named.values_list("pk", flat=True))
+
+
+def _first(
+    rows: QuerySet[Call], order: tuple[str, str], count: int, agencies: Sequence[uuid.UUID] | None
+) -> list[Call]:
+    """The first in that order, of all or of some agencies.
+
+    PostgreSQL would sort all rows of `agency_id IN (...)`, or walk past everybody else's. A part
+    for each agency, in order and with a limit of its own, is an index scan, merged as they come.
+    """
+    if agencies is not None and len(agencies) < 2:
+        rows = rows.filter(agency_id__in=agencies)
+    elif agencies is not None:
+        first, *others = (rows.filter(agency_id=one).order_by(*order)[:count] for one in agencies)
+        rows = first.union(*others, all=True)
+    return list(rows.order_by(*order)[:count])
+
+
 def _after(rows: QuerySet[Call], filters: CallFilters, place: Cursor | None) -> QuerySet[Call]:
-    if filters.scored_from is not None:
-        rows = rows.order_by("scored_at", "id")
-        if place:
-            same = Q(scored_at=place.at, id__gt=place.row_id)
-            rows = rows.filter(Q(scored_at__gt=place.at) | same, scored_at__gte=place.at)
+    if place is None:
         return rows
-    rows = rows.order_by("-ended_at", "-id")
-    if place:
-        same = Q(ended_at=place.at, id__lt=place.row_id)
-        rows = rows.filter(Q(ended_at__lt=place.at) | same, ended_at__lte=place.at)
-    return rows
+    if filters.scored_from is not None:
+        same = Q(scored_at=place.at, id__gt=place.row_id)
+        return rows.filter(Q(scored_at__gt=place.at) | same, scored_at__gte=place.at)
+    same = Q(ended_at=place.at, id__lt=place.row_id)
+    return rows.filter(Q(ended_at__lt=place.at) | same, ended_at__lte=place.at)
 
 
 def _now(*, settled: bool) -> datetime:

@@ -187,5 +187,5 @@ def test_the_list_costs_few_queries(acme, django_assert_max_num_queries):
     for _ in range(10):
         make_call(acme.tenant, agency="chicago")
     client = manager_of(acme)
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(16):
         client.get("/calls")
