@@ -1,13 +1,14 @@
 """Daphne as our web process: bounded in size and time, and no answer that isn't ours.
 
 Twisted reads a whole body before Daphne hands it on, answers what it can't parse with a bare line,
-and lets a client that sends a byte now and then stay for ever. `Channel` counts and times what comes
-in; `Request` and `Socket` answer in Daphne's place; `EdgeServer` puts them together.
+and lets a client that sends a byte now and then stay for ever. `Channel` counts and times what
+comes in; `Request` and `Socket` answer in Daphne's place; `EdgeServer` puts them together.
 athos/tests/test_edge_corpus.py holds what Daphne and Twisted must go on doing for this to work.
 """
 
 import logging
 import socket
+from collections.abc import Iterable
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any
@@ -16,9 +17,17 @@ from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.server import Server
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from django.conf import settings
+from twisted.internet.interfaces import ITCPTransport
 from twisted.web.http import HTTPChannel, datetimeToString
 
-from athos.edge import REQUEST_ID_HEADER, Application, Scope, edge_answer, request_id_make
+from athos.edge import (
+    REQUEST_ID_HEADER,
+    Application,
+    EdgeAnswer,
+    Scope,
+    edge_answer,
+    request_id_make,
+)
 from athos.errors import (
     DATABASE_RETRY_SECONDS,
     DatabaseAway,
@@ -42,12 +51,13 @@ LINGER_SECONDS = 2.0  # a refused client may read why before the connection is c
 SOCKET_PATHS = {f"/{pattern.pattern}".encode() for pattern in websocket_urlpatterns}
 
 
-class Channel(HTTPChannel):  # type: ignore[misc]
+class Channel(HTTPChannel):
     """One connection. Refuses by itself what is malformed, too large or too slow."""
 
     MAX_LENGTH = LONGEST_LINE
     totalHeadersSize = LARGEST_HEAD  # noqa: N815, Twisted's own spelling
     maxHeaders = MOST_HEADERS  # noqa: N815
+    length: int | None  # of the body; None while unknown
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,10 +66,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def connectionMade(self) -> None:  # noqa: N802
         super().connectionMade()
-        handle = self.transport.getHandle() if hasattr(self.transport, "getHandle") else None
-        if handle is not None and handle.family != socket.AF_UNIX:
-            if option := getattr(socket, "TCP_USER_TIMEOUT", None):  # Linux
-                handle.setsockopt(socket.IPPROTO_TCP, option, STUCK_SECONDS * 1000)
+        option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux has it
+        if option is not None and ITCPTransport.providedBy(self.transport):
+            wire = self.transport.getHandle()
+            wire.setsockopt(socket.IPPROTO_TCP, option, STUCK_SECONDS * 1000)
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802
         if self._refused:
@@ -121,12 +131,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.clearLineBuffer()
         path = getattr(self, "_path", b"").partition(b"?")[0].decode("latin-1")
         request_id = request_id_make()
-        answer = edge_answer(refusal, request_id=request_id, path=path)
         logger.info("request refused", extra={"request_id": request_id, "code": refusal.code})
-        fields = [*answer.headers, (b"Date", datetimeToString()), (b"Connection", b"close")]
-        head = b"".join(b"%s: %s\r\n" % field for field in fields)
-        self.transport.write(b"HTTP/1.1 %d %s\r\n" % (answer.status, _reason(answer.status)))
-        self.transport.write(head + b"\r\n" + answer.body)
+        answer = edge_answer(refusal, request_id=request_id, path=path)
+        self.transport.write(_last_bytes(answer))
         self.transport.unregisterProducer()
         self.transport.loseWriteConnection()
         self.setTimeout(LINGER_SECONDS)
@@ -161,7 +168,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.refuse(RequestTimeout())
 
 
-class Request(WebRequest):  # type: ignore[misc]
+class Request(WebRequest):
     """One request. What Daphne would answer by a page of its own is answered in the envelope."""
 
     def __init__(self, channel: Channel, queued: int) -> None:
@@ -211,7 +218,7 @@ class Request(WebRequest):  # type: ignore[misc]
         self.handle_reply({"type": "http.response.body", "body": answer.body})
 
 
-class Socket(WebSocketProtocol):  # type: ignore[misc]
+class Socket(WebSocketProtocol):
     """The signalling socket. Its opening is HTTP, and so it is answered as HTTP is."""
 
     request_id = ""
@@ -225,22 +232,18 @@ class Socket(WebSocketProtocol):  # type: ignore[misc]
         super().serverAccept((subprotocol, {REQUEST_ID_HEADER: self.request_id}))
 
     def sendHttpErrorResponse(  # noqa: N802
-        self, code: int, reason: str, responseHeaders: Any = None  # noqa: N803
+        self,
+        code: int,
+        reason: str,
+        responseHeaders: Any = None,  # noqa: N803
     ) -> None:
         request_id = self.request_id or request_id_make()
         answer = edge_answer(_refusal(code), request_id=request_id, path="")
-        fields = [
-            *answer.headers,
-            *((name.encode(), value.encode()) for name, value in responseHeaders or ()),
-            (b"Date", datetimeToString()),
-            (b"Connection", b"close"),
-        ]
-        head = b"".join(b"%s: %s\r\n" % field for field in fields)
-        line = b"HTTP/1.1 %d %s\r\n" % (answer.status, _reason(answer.status))
-        self.sendData(line + head + b"\r\n" + answer.body)
+        versions = [(name.encode(), value.encode()) for name, value in responseHeaders or ()]
+        self.sendData(_last_bytes(answer, versions))
 
 
-class _Factory(HTTPFactory):  # type: ignore[misc]
+class _Factory(HTTPFactory):
     protocol = Channel
     timeOut = IDLE_SECONDS  # noqa: N815
 
@@ -250,7 +253,7 @@ class _Factory(HTTPFactory):  # type: ignore[misc]
         return channel
 
 
-class EdgeServer(Server):  # type: ignore[misc]
+class EdgeServer(Server):
     """Daphne with our parts, and no numbers but those above."""
 
     def __init__(self, application: Application, endpoints: list[str]) -> None:
@@ -300,5 +303,9 @@ def _refusal(status: int) -> AthosError:
             return AthosError()
 
 
-def _reason(status: int) -> bytes:
-    return HTTPStatus(status).phrase.encode()
+def _last_bytes(answer: EdgeAnswer, fields: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
+    """What ends a connection: the answer as it goes over the wire."""
+    line = b"HTTP/1.1 %d %s\r\n" % (answer.status, HTTPStatus(answer.status).phrase.encode())
+    closing = ((b"Date", datetimeToString()), (b"Connection", b"close"))
+    head = b"".join(b"%s: %s\r\n" % field for field in (*answer.headers, *fields, *closing))
+    return line + head + b"\r\n" + answer.body

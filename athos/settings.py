@@ -51,6 +51,14 @@ def _keyring(name: str) -> dict[str, str]:
     return ring
 
 
+def _rate(name: str, default: str) -> tuple[int, int]:
+    """`requests/seconds`: so many at once, and as many again in each span of time."""
+    quota, _, window = env.str(name, default=default).partition("/")
+    if not (quota.isdecimal() and window.isdecimal() and int(quota) and int(window)):
+        raise ImproperlyConfigured(f"{name} needs the form requests/seconds, such as {default}.")
+    return int(quota), int(window)
+
+
 def _next_port(origin: str) -> str:
     """Where `up` lets the example integrator answer."""
     parts = urlsplit(origin)
@@ -190,6 +198,11 @@ CACHES = {  # counts tries to sign in, for all web processes together
         "KEY_PREFIX": CHANNEL_PREFIX,
         "OPTIONS": _SOCKET,
     },
+}
+RATE_LIMITS = {  # requests, seconds (docs/rate-limits.md)
+    "key": _rate("RATE_LIMIT_KEY", "6000/60"),
+    "redeem": _rate("RATE_LIMIT_REDEEM", "3000/60"),
+    "unknown-keys": _rate("RATE_LIMIT_UNKNOWN_KEYS", "600/60"),
 }
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://")
 CELERY_TASK_QUEUES = {  # work.kinds.QUEUES; a worker without -Q serves both

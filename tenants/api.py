@@ -58,8 +58,6 @@ class ApiView(APIView):
         if method not in self.http_method_names or not hasattr(self, method):
             raise MethodNotAllowed(request.method or "")
         _check_query(request)
-        if ApiKeyAuthentication in self.authentication_classes:
-            self._check_key_rate(request)
         super().initial(request, *args, **kwargs)
         needed = self.method_scopes.get(request.method or "", self.required_scope)
         if needed and needed not in caller_of(request).scopes:
@@ -83,16 +81,19 @@ class ApiView(APIView):
         if standing is not None and not standing.allowed:
             raise RateLimited(retry_after=standing.wait)
 
-    def _check_key_rate(self, request: Request) -> None:
-        """Before the key is looked up, and what the look-up said is kept for the next time."""
+    def perform_authentication(self, request: Request) -> None:
+        """The rate comes before the look-up; what the look-up says is kept for the next time."""
+        if ApiKeyAuthentication not in self.authentication_classes:
+            return super().perform_authentication(request)
         key, address = bearer(request), address_of(request)
         self.hold_to(rate_limits.key_spend(key, address))
         try:
-            request.user  # noqa: B018, authenticates
+            super().perform_authentication(request)
         except InvalidApiKey:
             rate_limits.key_was_unknown(key, address)
             raise
         rate_limits.key_was_good(key)
+        return None
 
 
 def json_object(request: Request, *, may_be_empty: bool = False) -> dict[str, Any]:

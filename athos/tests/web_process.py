@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +20,11 @@ ANSWER_WITHIN = 15.0
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer off the wire. `closed`: the server ended the connection after it."""
+    """One answer off the wire."""
 
     status: int
     headers: list[tuple[str, str]]
     body: bytes
-    closed: bool = False
 
     def header(self, name: str) -> str:
         """The field's one value; empty when there is none."""
@@ -48,16 +47,13 @@ class WebProcess:
     def connect(self) -> "Wire":
         return Wire(socket.create_connection(("127.0.0.1", self.port), timeout=ANSWER_WITHIN))
 
-    def ask(self, *parts: bytes, method: str = "GET") -> Answer:
-        """Send bytes as they are; the last answer, and whether the connection was closed."""
+    def ask(self, sent: bytes) -> Answer:
         with self.connect() as wire:
-            for part in parts:
-                wire.send(part)
-            answer = wire.answer(method)
-            return Answer(answer.status, answer.headers, answer.body, wire.is_closed())
+            wire.send(sent)
+            return wire.answer()
 
-    def get(self, path: str, **headers: str) -> Answer:
-        return self.ask(request("GET", path, headers=headers))
+    def get(self, path: str) -> Answer:
+        return self.ask(request("GET", path))
 
 
 class Wire:
@@ -75,10 +71,8 @@ class Wire:
 
     def send(self, data: bytes) -> None:
         """A server that refused already may have stopped listening: that is not the test."""
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):
             self.connection.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
 
     def answer(self, method: str = "GET") -> Answer:
         """The next answer, framed as HTTP/1.1 says."""
@@ -91,17 +85,14 @@ class Wire:
         found = Answer(status, headers, b"")
         return Answer(status, headers, self._body(found, method))
 
-    def is_closed(self, within: float = 0.5) -> bool:
-        """True when the server ends the connection. An open one costs the wait."""
-        self.connection.settimeout(within)
+    def is_closed(self) -> bool:
+        """True when the server ends the connection. An open one costs the whole wait."""
         try:
             return self.connection.recv(1) == b""
         except TimeoutError:
             return False
         except ConnectionResetError:
             return True
-        finally:
-            self.connection.settimeout(ANSWER_WITHIN)
 
     def _body(self, head: Answer, method: str) -> bytes:
         if method == "HEAD" or head.status in (101, 204, 304):
