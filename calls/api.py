@@ -24,6 +24,7 @@ from calls.services.tokens import (
 from tenants.api import ApiView, json_object, text_field, text_field_or_none, timestamp
 from tenants.auth import bearer, caller_of
 from tenants.errors import InvalidRequest
+from tenants.rate_limits import redeem_spend
 
 CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -67,6 +68,7 @@ class SessionRedeemApi(ApiView):
             raise InvalidToken
         tenant_id, claims = session_token_read(token)
         wish = _wish(json_object(request), request.headers.get("Origin", ""))
+        self.hold_to(redeem_spend(tenant_id))  # while the token can still be tried again
         answer = session_redeem(tenant_id=tenant_id, claims=claims, wish=wish)
         if not isinstance(answer, Redeemed):
             raise answer
