@@ -6,6 +6,8 @@ from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from calls.erasure.api import ERASE, accepted
+from calls.erasure.requests import call_erase
 from calls.history.detail import call_progress, call_scored_get
 from calls.history.filters import CallFilters, limit_parse
 from calls.history.listing import Reader, calls_scored
@@ -116,12 +118,16 @@ class CallListApi(ApiView):
 
 
 class CallDetailApi(ApiView):
-    """GET /calls/{callId}"""
+    """GET and DELETE /calls/{callId}"""
 
     required_scope = "calls:read"
+    method_scopes = {"DELETE": ERASE}
 
     def get(self, request: Request, call_id: str) -> Response:
         return Response(call_detail(call_scored_get(reader=_reader(request), public_id=call_id)))
+
+    def delete(self, request: Request, call_id: str) -> Response:
+        return accepted(call_erase(caller=caller_of(request), public_id=call_id))
 
 
 class CallStatusApi(ApiView):

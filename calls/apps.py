@@ -5,7 +5,7 @@ class CallsConfig(AppConfig):
     name = "calls"
 
     def ready(self) -> None:
-        from calls.models import Call
+        from calls.models import Call, Erasure, RetentionRound
         from calls.services.outcomes import call_tell_parked
         from work.kinds import SLOW, Kind, register
 
@@ -28,5 +28,25 @@ class CallsConfig(AppConfig):
                 task="calls.tasks.score_due",
                 queue=SLOW,
                 on_park=call_tell_parked,
+            )
+        )
+        # What must be deleted is not given up because a storage is away: a month of tries.
+        register(
+            Kind(
+                name="erase",
+                model=Erasure,
+                task="calls.tasks.erase_due",
+                lease_limit=3600,
+                max_failures=10_000,
+            )
+        )
+        register(
+            Kind(
+                name="retain",
+                model=RetentionRound,
+                task="calls.tasks.retain_due",
+                queue=SLOW,
+                lease_limit=1800,
+                max_failures=10_000,
             )
         )

@@ -2,6 +2,7 @@
 
 import uuid
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
@@ -16,6 +17,10 @@ def call_public_id() -> str:
 
 def session_public_id() -> str:
     return "ext_" + public_suffix()
+
+
+def erasure_public_id() -> str:
+    return "era_" + public_suffix()
 
 
 class Drill(TenantRow):
@@ -110,9 +115,22 @@ class Call(TenantRow, DueRow):
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     scored_at = models.DateTimeField(null=True, blank=True)
+    # When the tenant's retention deleted that content (docs/retention.md).
+    audio_expired_at = models.DateTimeField(null=True, blank=True)
+    transcript_expired_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         indexes = [
+            models.Index(
+                fields=["tenant", "ended_at"],
+                name="call_with_audio",
+                condition=Q(audio_expired_at=None, ended_at__isnull=False),
+            ),
+            models.Index(
+                fields=["tenant", "ended_at"],
+                name="call_with_transcript",
+                condition=Q(transcript_expired_at=None, ended_at__isnull=False),
+            ),
             models.Index(fields=["tenant", "-ended_at", "-id"], name="call_newest_first"),
             # The dashboard's list; the API's two lists, each whole, of one rep, of one agency. What
             # stands behind the order is a filter beside it, looked at without fetching the row.
@@ -165,152 +183,86 @@ class Call(TenantRow, DueRow):
         ]
 
 
-class SessionToken(TenantRow):
-    """A token minted for one redeem. The row, not the JWT, says whether it was spent."""
+class Erasure(TenantRow, DueRow):
+    """The data of one call or one rep on its way out, and afterwards the receipt for it.
 
-    jti = models.UUIDField(unique=True, default=uuid.uuid4)
-    api_key = models.ForeignKey(
-        ApiKey, on_delete=models.PROTECT, related_name="+", db_constraint=False
-    )
-    mode = models.CharField(max_length=4, choices=ApiKey.Mode, default=ApiKey.Mode.LIVE)
-    external_user_id = models.CharField(max_length=200)
-    external_agency_id = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001
-    issued_at = models.DateTimeField()
-    expires_at = models.DateTimeField()
-    consumed_at = models.DateTimeField(null=True, blank=True)
-    call = models.OneToOneField(
-        Call,
-        null=True,
-        blank=True,
-        on_delete=models.SET_NULL,
-        related_name="session_token",
-        db_constraint=False,
-    )
+    `subject_digest` is a keyed digest, so that asking again finds the same receipt;
+    `sealed_subject` is what is to be erased and is emptied at the end. Due until it is finished.
+    """
 
-
-class Turn(TenantRow):
-    """What one side said, with times in seconds from the start of the call."""
-
-    class Role(models.TextChoices):
-        ASSISTANT = "assistant"  # the persona
-        USER = "user"  # the rep
-
-    call = models.ForeignKey(
-        Call, on_delete=models.CASCADE, related_name="turns", db_constraint=False
-    )
-    number = models.PositiveIntegerField()
-    role = models.CharField(max_length=10, choices=Role)
-    text = models.TextField()  # of the persona: only what was heard
-    start_time = models.FloatField()
-    end_time = models.FloatField()
-    interrupted = models.BooleanField(default=False)
-    words = models.JSONField(default=list, blank=True)  # [{"w", "s", "e", "p"}]
-    latency = models.JSONField(
-        default=dict, blank=True
-    )  # milliseconds by part, see docs/latency.md
-    director = models.JSONField(default=dict, blank=True)  # state and choice that made the reply
-    epoch = models.PositiveIntegerField()
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ["number"]
-        constraints = [models.UniqueConstraint(fields=["call", "number"], name="turn_number_once")]
-
-
-class RecordingPart(TenantRow):
-    """About five seconds of one channel, as Ogg Opus: the packets as they went over the wire."""
-
-    class Channel(models.TextChoices):
+    class Subject(models.TextChoices):
+        CALL = "call"
         REP = "rep"
-        PERSONA = "persona"
 
-    call = models.ForeignKey(
-        Call, on_delete=models.CASCADE, related_name="recording_parts", db_constraint=False
+    public_id = models.CharField(
+        max_length=40, unique=True, default=erasure_public_id, editable=False
     )
-    channel = models.CharField(max_length=8, choices=Channel)
-    epoch = models.PositiveIntegerField()
-    number = models.PositiveIntegerField()
-    offset = models.FloatField()  # seconds from the start of the call to the first sample
-    duration = models.FloatField()  # seconds
-    file = models.FileField(max_length=300)
-    size = models.PositiveIntegerField()  # bytes
-    created_at = models.DateTimeField(auto_now_add=True)
+    subject = models.CharField(max_length=4, choices=Subject)
+    subject_digest = models.CharField(max_length=64)
+    sealed_subject = models.TextField(blank=True)
+    mode = models.CharField(max_length=4, choices=ApiKey.Mode)
+    agencies = ArrayField(models.UUIDField(), default=list, blank=True)  # empty: all
+    actor = models.CharField(max_length=120)  # as in AuditEvent
+    requested_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    counts = models.JSONField(default=dict, blank=True)  # by store, see calls.erasure.stores
+    signature = models.CharField(max_length=64, blank=True)  # HMAC over the receipt
 
     class Meta:
-        ordering = ["offset"]
+        indexes = [
+            models.Index(
+                fields=["due_at"], name="erasure_due", condition=Q(finished_at__isnull=True)
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(
-                fields=["call", "channel", "epoch", "number"], name="recording_part_once"
-            )
-        ]
-
-
-class HeardChunk(TenantRow):
-    """About five minutes of a recording, recognised: the checkpoint of a transcription.
-
-    Gone once the transcript is whole. Times are seconds from the start of the call.
-    """
-
-    call = models.ForeignKey(
-        Call, on_delete=models.CASCADE, related_name="heard_chunks", db_constraint=False
-    )
-    number = models.PositiveIntegerField()
-    start = models.FloatField()
-    end = models.FloatField()
-    rep_words = models.JSONField(default=list)  # [{"w", "s", "e", "p"}]
-    persona_words = models.JSONField(default=list)  # only of what no turn tells
-    persona_voiced = models.JSONField(default=list)  # [[start, end]]
-
-    class Meta:
-        ordering = ["number"]
-        constraints = [
-            models.UniqueConstraint(fields=["call", "number"], name="heard_chunk_once"),
-        ]
-
-
-class TranscriptLine(TenantRow):
-    """One line of the final transcript. Turns are what the live call understood; this is kept.
-
-    The rep's words are recognised from the recording, the persona's are known. Times are seconds
-    from the start of the call; every word lies inside its line.
-    """
-
-    call = models.ForeignKey(
-        Call, on_delete=models.CASCADE, related_name="transcript_lines", db_constraint=False
-    )
-    number = models.PositiveIntegerField()
-    role = models.CharField(max_length=10, choices=Turn.Role)
-    text = models.TextField()
-    start_time = models.FloatField()
-    end_time = models.FloatField()
-    interrupted = models.BooleanField(default=False)
-    words = models.JSONField(default=list)  # [{"w", "s", "e", "p"}]
-    lag = models.FloatField(default=0.0)  # seconds of the pause before it that our engines took
-
-    class Meta:
-        ordering = ["number"]
-        constraints = [
-            models.UniqueConstraint(fields=["call", "number"], name="transcript_line_once"),
+                fields=["tenant", "subject_digest"],
+                name="erasure_once_at_a_time",
+                condition=Q(finished_at__isnull=True),
+            ),
             models.CheckConstraint(
-                condition=Q(end_time__gte=F("start_time")), name="transcript_line_times"
+                condition=Q(finished_at__isnull=True, due_at__isnull=False, signature="")
+                | (
+                    Q(finished_at__isnull=False, due_at__isnull=True, sealed_subject="")
+                    & ~Q(signature="")
+                ),
+                name="erasure_due_or_signed",
             ),
         ]
 
 
-class Recording(TenantRow):
-    """The whole call as one stereo file that browsers play: the rep left, the persona right."""
+class ErasedCall(TenantRow):
+    """What is left of an erased call: how long it was, so that usage stays true.
 
-    class Format(models.TextChoices):
-        MP3 = "mp3"
+    `call_id` names the folder of its recordings and nothing that still exists. A worker in the
+    middle of the call may yet put a file there; none can once `settles_at` has passed.
+    """
 
-    call = models.OneToOneField(
-        Call, on_delete=models.CASCADE, related_name="recording", db_constraint=False
+    erasure = models.ForeignKey(
+        Erasure, on_delete=models.PROTECT, related_name="erased_calls", db_constraint=False
     )
-    file = models.FileField(max_length=300)
-    format = models.CharField(max_length=3, choices=Format, default=Format.MP3)
-    duration = models.FloatField()  # seconds
-    size = models.PositiveIntegerField()  # bytes
+    call_id = models.UUIDField(unique=True)
+    mode = models.CharField(max_length=4, choices=ApiKey.Mode)
+    month = models.DateField(null=True, blank=True)  # the first day of the one it counts toward
+    seconds = models.FloatField(default=0.0)
+    files = models.JSONField(default=list, blank=True)  # names outside the folder, until deleted
+    settles_at = models.DateTimeField()
+    files_gone_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["tenant", "month"], name="erased_call_month"),
+            models.Index(fields=["tenant", "created_at"], name="erased_call_newest"),
+        ]
+
+
+class RetentionRound(TenantRow, DueRow):
+    """One per tenant, made with it by a trigger: when its old content is looked for next."""
+
+    class Meta:
+        indexes = [models.Index(fields=["due_at"], name="retention_round_due")]
+        constraints = [models.UniqueConstraint(fields=["tenant"], name="retention_round_once")]
 
 
 class LiveWorker(models.Model):

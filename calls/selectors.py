@@ -9,7 +9,7 @@ from django.db.models import Case, F, IntegerField, Sum, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from calls.models import Call, Drill, LiveSlot
+from calls.models import Call, Drill, ErasedCall, LiveSlot
 from tenants.isolation import CATALOGUE, tenant_scope
 from tenants.models import ApiKey, Tenant
 
@@ -24,7 +24,7 @@ def drill_find(*, tenant: Tenant, key: str) -> Drill | None:
 
 
 def minutes_used(*, tenant: Tenant, month: datetime | None = None) -> float:
-    """Minutes of live calls in the calendar month (UTC), running calls included.
+    """Minutes of live calls in the calendar month (UTC), running and erased calls included.
 
     A call belongs to the month in which it ends. Calls with test keys do not count.
     """
@@ -37,7 +37,9 @@ def minutes_used(*, tenant: Tenant, month: datetime | None = None) -> float:
         ended.aggregate(total=Sum(F("ended_at") - F("started_at")))["total"],
         running.aggregate(total=Sum(Now() - F("started_at")))["total"],
     ]
-    return sum((span.total_seconds() for span in spans if span is not None), 0.0) / 60
+    erased = ErasedCall.objects.for_tenant(tenant).filter(mode=ApiKey.Mode.LIVE, month=begin.date())
+    seconds = erased.aggregate(total=Sum("seconds"))["total"] or 0.0
+    return sum((span.total_seconds() for span in spans if span is not None), seconds) / 60
 
 
 @dataclass(frozen=True, slots=True)

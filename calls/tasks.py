@@ -4,7 +4,9 @@ from celery import shared_task
 
 from calls.after_call.assessment import call_score
 from calls.after_call.transcribing import call_transcribe
-from calls.models import Call
+from calls.erasure.carrying_out import erasure_carry_out
+from calls.erasure.rounds import retention_round
+from calls.models import Call, Erasure, RetentionRound
 from calls.services.ending import call_end_lost, call_fail_unconnected
 from work.drain import drain
 
@@ -31,3 +33,15 @@ def transcribe_due() -> None:
 def score_due() -> None:
     """Calls with a transcript."""
     drain(Call, kind="score", handle=call_score)
+
+
+@shared_task
+def erase_due() -> None:
+    """Erasures that were asked for."""
+    drain(Erasure, kind="erase", handle=erasure_carry_out)
+
+
+@shared_task
+def retain_due() -> None:
+    """Tenants whose old content is to be looked for."""
+    drain(RetentionRound, kind="retain", handle=retention_round)

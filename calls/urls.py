@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from calls import api
 from calls.consumers import SignallingConsumer
+from calls.erasure.api import ErasureApi, RepEraseApi, RetentionApi
 from calls.history.recording_links import PATH
 from calls.views import embed, pages
 from calls.views.recordings import RecordingApi
@@ -16,6 +17,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(API + "calls", api.CallListApi.as_view(), name="call-list"),
     path(API + "calls/<str:call_id>", api.CallDetailApi.as_view(), name="call-detail"),
     path(API + "calls/<str:call_id>/status", api.CallStatusApi.as_view(), name="call-status"),
+    # names of reps are free texts: they may hold a slash
+    path(API + "reps/<path:external_user_id>", RepEraseApi.as_view(), name="rep-erase"),
+    path(API + "erasures/<str:erasure_id>", ErasureApi.as_view(), name="erasure"),
+    path(API + "retention", RetentionApi.as_view(), name="retention"),
     path("embed/roleplay", embed.embed_roleplay, name="embed-roleplay"),
     path("embed/v1/call", embed.EmbedCallApi.as_view(), name="embed-call"),
     path("embed/v1/call/scorecard", embed.EmbedScorecard.as_view(), name="embed-scorecard"),

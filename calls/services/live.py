@@ -129,24 +129,27 @@ def recording_part_add(
 ) -> None:
     """Keep a finished part: the file first, then its row, so that a row never lacks its file.
 
-    Outside the transaction the file of a fenced worker may stay without a row; it is never read
-    and goes with the call's folder.
+    The file of a fenced worker is taken back: the call may have been erased meanwhile.
     """
     name = default_storage.save(
         f"{call.tenant_id}/{call.id}/{call.epoch:04d}-{channel}-{number:05d}.ogg", ContentFile(data)
     )
-    with _fence(call):
-        RecordingPart.objects.create(
-            tenant_id=call.tenant_id,
-            call_id=call.id,
-            channel=channel,
-            epoch=call.epoch,
-            number=number,
-            offset=offset,
-            duration=duration,
-            file=name,
-            size=len(data),
-        )
+    try:
+        with _fence(call):
+            RecordingPart.objects.create(
+                tenant_id=call.tenant_id,
+                call_id=call.id,
+                channel=channel,
+                epoch=call.epoch,
+                number=number,
+                offset=offset,
+                duration=duration,
+                file=name,
+                size=len(data),
+            )
+    except CallNotOurs:
+        default_storage.delete(name)
+        raise
 
 
 def call_end(*, call: OwnedCall, reason: str, seconds: float) -> None:

@@ -29,7 +29,8 @@ def rep_ensure(*, tenant_id: uuid.UUID, external_id: str, agency: Agency | None,
     """The rep's row; a rep is where it was last seen, but no test moves a real one."""
     who = {"tenant_id": tenant_id, "external_id": external_id}
     Rep.objects.bulk_create([Rep(**who, agency=agency)], ignore_conflicts=True)
-    rep = Rep.objects.get(**who)
+    # locked, so that an erasure of the rep waits for whoever is just making a call of theirs
+    rep = Rep.objects.select_for_update(no_key=True).get(**who)
     if mode == ApiKey.Mode.LIVE and agency is not None and rep.agency_id != agency.pk:
         rep.agency = agency
         rep.save(update_fields=["agency"])

@@ -1,0 +1,75 @@
+"""The rows of one call: locked, written off for the usage, and deleted in one transaction.
+
+Every write about a call is fenced by the call's row (its epoch, its lease) or refers to it by a
+foreign key. Without the row none of them can come after this, however late a worker wakes up.
+"""
+
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from calls.erasure.files import folder_of
+from calls.erasure.stores import by_store
+from calls.models import Call, ErasedCall, Erasure, Recording, RecordingPart, SessionToken
+from calls.services.live import slot_free
+from webhooks.retention import events_erase
+
+# A worker in the middle of the call hears of it within its lease, ten seconds at most, and then
+# takes back the file that it is just writing.
+SETTLES_IN = timedelta(seconds=30)
+
+
+def call_rows_erase(*, call: Call, erasure: Erasure) -> Counter[str]:
+    """Delete all rows of the locked call, in its tenant's scope; how many, by store."""
+    _write_off(call, erasure)
+    slot_free(call_id=call.pk)
+    erased = by_store(events_erase(tenant_id=call.tenant_id, subject_id=call.pk))
+    tokens, _ = SessionToken.objects.filter(call_id=call.pk).delete()
+    erased += Counter({"sessionTokens": tokens})
+    erased += by_store(tables(call.delete()[1]))
+    return erased
+
+
+def tables(deleted: dict[str, int]) -> dict[str, int]:
+    """Django counts by model (`calls.Turn`); the same by table."""
+    return {label.replace(".", "_").lower(): number for label, number in deleted.items()}
+
+
+def _write_off(call: Call, erasure: Erasure) -> None:
+    now = timezone.now()
+    ended_at = call.ended_at or now
+    spoken = call.started_at is not None
+    ErasedCall.objects.create(
+        tenant_id=call.tenant_id,
+        erasure=erasure,
+        call_id=call.pk,
+        mode=call.mode,
+        month=_month(ended_at) if spoken else None,
+        seconds=(ended_at - call.started_at).total_seconds() if call.started_at else 0.0,
+        files=_files_elsewhere(call),
+        settles_at=now + SETTLES_IN if _busy(call) else now,
+    )
+
+
+def _busy(call: Call) -> bool:
+    """Whether somebody carries the call or works on it just now."""
+    open_stages = (Call.Stage.CREATED, Call.Stage.LIVE)
+    leased = Q(lease_token__isnull=False, lease_until__gt=Now())
+    return call.stage in open_stages or Call.objects.filter(leased, pk=call.pk).exists()
+
+
+def _month(at: datetime) -> date:
+    return at.astimezone(UTC).date().replace(day=1)
+
+
+def _files_elsewhere(call: Call) -> list[str]:
+    """Files that rows name and that lie outside the call's folder."""
+    folder = folder_of(call.tenant_id, call.pk) + "/"
+    named = [
+        *RecordingPart.objects.filter(call_id=call.pk).values_list("file", flat=True),
+        *Recording.objects.filter(call_id=call.pk).values_list("file", flat=True),
+    ]
+    return [name for name in named if not name.startswith(folder)]

@@ -1,0 +1,60 @@
+"""Where data of calls and reps lies. A test holds this against the database's own catalogue.
+
+Rows that hang off a call go with it: Django's cascade finds them, and a table that it does not know
+of makes PostgreSQL refuse the deletion of the call.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+
+# Tables with rows of one call or one rep -> their names in a receipt.
+ERASED: Mapping[str, str] = {
+    "calls_call": "calls",
+    "calls_heardchunk": "heardChunks",
+    "calls_recording": "recordings",
+    "calls_recordingpart": "recordingParts",
+    "calls_sandboxcall": "sandboxCalls",
+    "calls_sessiontoken": "sessionTokens",
+    "calls_transcriptline": "transcriptLines",
+    "calls_turn": "turns",
+    "scoring_scorecard": "scorecards",
+    "scoring_verdict": "verdicts",
+    "tenants_rep": "reps",
+    "webhooks_attempt": "webhookAttempts",
+    "webhooks_delivery": "webhookDeliveries",
+    "webhooks_event": "webhookEvents",
+}
+FILES = "files"  # in the storage
+
+# Tables that keep nothing of a rep, and why that is so.
+KEPT: Mapping[str, str] = {
+    "account_emailaddress": "people who sign in to the dashboard",
+    "account_emailconfirmation": "people who sign in to the dashboard",
+    "auth_group": "people who sign in to the dashboard",
+    "auth_group_permissions": "people who sign in to the dashboard",
+    "auth_permission": "names of models",
+    "calls_drill": "fictitious personas",
+    "calls_erasedcall": "minutes for the usage, without a name; names of files until they are gone",
+    "calls_erasure": "the receipt; its subject is sealed, and emptied at the end",
+    "calls_liveslot": "names a call by an internal id, until it ends or is erased",
+    "calls_liveworker": "processes",
+    "calls_retentionround": "due times",
+    "django_content_type": "names of models",
+    "django_migrations": "names of migrations",
+    "django_session": "people who sign in to the dashboard",
+    "scoring_rubric": "questions that are asked of every call",
+    "tenants_agency": "a group of reps, no person",
+    "tenants_apikey": "digests",
+    "tenants_auditevent": "who did what, by ids that name no rep",
+    "tenants_membership": "people who sign in to the dashboard",
+    "tenants_tenant": "the account",
+    "tenants_user": "people who sign in to the dashboard",
+    "tenants_user_groups": "people who sign in to the dashboard",
+    "tenants_user_user_permissions": "people who sign in to the dashboard",
+    "webhooks_endpoint": "addresses of the integrator",
+}
+
+
+def by_store(deleted: Mapping[str, int]) -> Counter[str]:
+    """What a deletion removed, by the names of a receipt. `deleted` is by table."""
+    return Counter({ERASED[table]: number for table, number in deleted.items() if number})
