@@ -6,6 +6,7 @@ from calls import api
 from calls.consumers import SignallingConsumer
 from calls.erasure.api import ErasureApi, RepEraseApi, RetentionApi
 from calls.history.recording_links import PATH
+from calls.usage.api import UsageApi
 from calls.views import embed, pages
 from calls.views.recordings import RecordingApi
 
@@ -21,6 +22,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(API + "reps/<path:external_user_id>", RepEraseApi.as_view(), name="rep-erase"),
     path(API + "erasures/<str:erasure_id>", ErasureApi.as_view(), name="erasure"),
     path(API + "retention", RetentionApi.as_view(), name="retention"),
+    path(API + "usage", UsageApi.as_view(), name="usage"),
     path("embed/roleplay", embed.embed_roleplay, name="embed-roleplay"),
     path("embed/v1/call", embed.EmbedCallApi.as_view(), name="embed-call"),
     path("embed/v1/call/scorecard", embed.EmbedScorecard.as_view(), name="embed-scorecard"),

@@ -1,0 +1,121 @@
+"""How many minutes of calls were spent in a month (UTC), in all and by agency.
+
+A call belongs to the month in which it ends. One that could not be scored counts toward the
+allowance and is not billed. Seconds are summed and never rounded call by call.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Now
+
+from calls.history.listing import Reader
+from calls.models import Call
+from tenants.errors import InvalidRequest
+from tenants.isolation import tenant_scope
+from tenants.models import ApiKey, Tenant
+from tenants.selectors import database_now
+
+MOST_AGENCIES = 1000  # listed; the sums are over all
+_MONTH = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A calendar month, UTC. `end` is the first moment after it."""
+
+    begin: datetime
+    end: datetime
+
+    @classmethod
+    def of(cls, moment: datetime) -> Self:
+        begin = moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        return cls(begin, (begin + timedelta(days=31)).replace(day=1))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """`2026-06`; raises InvalidRequest for anything else."""
+        if not _MONTH.fullmatch(text):
+            raise InvalidRequest("month must look like 2026-06.", details={"field": "month"})
+        return cls.of(datetime(int(text[:4]), int(text[5:]), 1, tzinfo=UTC))
+
+    def __str__(self) -> str:
+        return f"{self.begin:%Y-%m}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What some calls come to. `seconds` of all of them, `billable_seconds` of the scored ones."""
+
+    calls: int = 0
+    scored: int = 0
+    seconds: float = 0.0
+    billable_seconds: float = 0.0
+
+    def __add__(self, other: Self) -> "Tally":
+        return Tally(
+            self.calls + other.calls,
+            self.scored + other.scored,
+            self.seconds + other.seconds,
+            self.billable_seconds + other.billable_seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The month of a reader. `minutes_allowed` is the whole tenant's, None where there is none."""
+
+    month: Month
+    minutes_allowed: int | None
+    total: Tally
+    agencies: Mapping[str | None, Tally]  # by the integrator's name; None: calls without one
+
+
+def usage_of(*, tenant: Tenant, reader: Reader, month: str | None) -> Usage:
+    """What the reader's calls of that month come to, the running ones included; None: this month.
+
+    The allowance is told to whom it concerns: a live key that sees the whole tenant.
+    """
+    with tenant_scope(reader.tenant_id):
+        now = database_now()
+        wanted = Month.parse(month) if month is not None else Month.of(now)
+        agencies = _tallies(_ended(reader.calls(), wanted), F("ended_at") - F("started_at"))
+        if wanted.begin <= now < wanted.end:
+            running = reader.calls().filter(stage=Call.Stage.LIVE, ended_at=None)
+            for agency, tally in _tallies(running, Now() - F("started_at")).items():
+                agencies[agency] = agencies.get(agency, Tally()) + tally
+    whole = reader.mode == ApiKey.Mode.LIVE and not reader.agencies
+    return Usage(
+        month=wanted,
+        minutes_allowed=tenant.monthly_minutes if whole else None,
+        total=sum(agencies.values(), Tally()),
+        agencies=agencies,
+    )
+
+
+def _ended(calls: QuerySet[Call], month: Month) -> QuerySet[Call]:
+    return calls.filter(ended_at__gte=month.begin, ended_at__lt=month.end, started_at__isnull=False)
+
+
+def _tallies(calls: QuerySet[Call], length: Combinable) -> dict[str | None, Tally]:
+    scored = Q(stage=Call.Stage.SCORED)
+    rows = calls.values("external_agency_id").annotate(
+        number=Count("stage"),
+        scored=Count("stage", filter=scored),
+        spent=Sum(length),
+        billable=Sum(length, filter=scored),
+    )
+    return {row["external_agency_id"]: _tally(row) for row in rows.order_by()}
+
+
+def _tally(row: Mapping[str, Any]) -> Tally:
+    return Tally(row["number"], row["scored"], _seconds(row["spent"]), _seconds(row["billable"]))
+
+
+def _seconds(span: timedelta | None) -> float:
+    return span.total_seconds() if span is not None else 0.0
