@@ -183,6 +183,154 @@ class Call(TenantRow, DueRow):
         ]
 
 
+class SessionToken(TenantRow):
+    """A token minted for one redeem. The row, not the JWT, says whether it was spent."""
+
+    jti = models.UUIDField(unique=True, default=uuid.uuid4)
+    api_key = models.ForeignKey(
+        ApiKey, on_delete=models.PROTECT, related_name="+", db_constraint=False
+    )
+    mode = models.CharField(max_length=4, choices=ApiKey.Mode, default=ApiKey.Mode.LIVE)
+    external_user_id = models.CharField(max_length=200)
+    external_agency_id = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001
+    issued_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    consumed_at = models.DateTimeField(null=True, blank=True)
+    call = models.OneToOneField(
+        Call,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="session_token",
+        db_constraint=False,
+    )
+
+
+class Turn(TenantRow):
+    """What one side said, with times in seconds from the start of the call."""
+
+    class Role(models.TextChoices):
+        ASSISTANT = "assistant"  # the persona
+        USER = "user"  # the rep
+
+    call = models.ForeignKey(
+        Call, on_delete=models.CASCADE, related_name="turns", db_constraint=False
+    )
+    number = models.PositiveIntegerField()
+    role = models.CharField(max_length=10, choices=Role)
+    text = models.TextField()  # of the persona: only what was heard
+    start_time = models.FloatField()
+    end_time = models.FloatField()
+    interrupted = models.BooleanField(default=False)
+    words = models.JSONField(default=list, blank=True)  # [{"w", "s", "e", "p"}]
+    latency = models.JSONField(
+        default=dict, blank=True
+    )  # milliseconds by part, see docs/latency.md
+    director = models.JSONField(default=dict, blank=True)  # state and choice that made the reply
+    epoch = models.PositiveIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [models.UniqueConstraint(fields=["call", "number"], name="turn_number_once")]
+
+
+class RecordingPart(TenantRow):
+    """About five seconds of one channel, as Ogg Opus: the packets as they went over the wire."""
+
+    class Channel(models.TextChoices):
+        REP = "rep"
+        PERSONA = "persona"
+
+    call = models.ForeignKey(
+        Call, on_delete=models.CASCADE, related_name="recording_parts", db_constraint=False
+    )
+    channel = models.CharField(max_length=8, choices=Channel)
+    epoch = models.PositiveIntegerField()
+    number = models.PositiveIntegerField()
+    offset = models.FloatField()  # seconds from the start of the call to the first sample
+    duration = models.FloatField()  # seconds
+    file = models.FileField(max_length=300)
+    size = models.PositiveIntegerField()  # bytes
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["offset"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["call", "channel", "epoch", "number"], name="recording_part_once"
+            )
+        ]
+
+
+class HeardChunk(TenantRow):
+    """About five minutes of a recording, recognised: the checkpoint of a transcription.
+
+    Gone once the transcript is whole. Times are seconds from the start of the call.
+    """
+
+    call = models.ForeignKey(
+        Call, on_delete=models.CASCADE, related_name="heard_chunks", db_constraint=False
+    )
+    number = models.PositiveIntegerField()
+    start = models.FloatField()
+    end = models.FloatField()
+    rep_words = models.JSONField(default=list)  # [{"w", "s", "e", "p"}]
+    persona_words = models.JSONField(default=list)  # only of what no turn tells
+    persona_voiced = models.JSONField(default=list)  # [[start, end]]
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(fields=["call", "number"], name="heard_chunk_once"),
+        ]
+
+
+class TranscriptLine(TenantRow):
+    """One line of the final transcript. Turns are what the live call understood; this is kept.
+
+    The rep's words are recognised from the recording, the persona's are known. Times are seconds
+    from the start of the call; every word lies inside its line.
+    """
+
+    call = models.ForeignKey(
+        Call, on_delete=models.CASCADE, related_name="transcript_lines", db_constraint=False
+    )
+    number = models.PositiveIntegerField()
+    role = models.CharField(max_length=10, choices=Turn.Role)
+    text = models.TextField()
+    start_time = models.FloatField()
+    end_time = models.FloatField()
+    interrupted = models.BooleanField(default=False)
+    words = models.JSONField(default=list)  # [{"w", "s", "e", "p"}]
+    lag = models.FloatField(default=0.0)  # seconds of the pause before it that our engines took
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(fields=["call", "number"], name="transcript_line_once"),
+            models.CheckConstraint(
+                condition=Q(end_time__gte=F("start_time")), name="transcript_line_times"
+            ),
+        ]
+
+
+class Recording(TenantRow):
+    """The whole call as one stereo file that browsers play: the rep left, the persona right."""
+
+    class Format(models.TextChoices):
+        MP3 = "mp3"
+
+    call = models.OneToOneField(
+        Call, on_delete=models.CASCADE, related_name="recording", db_constraint=False
+    )
+    file = models.FileField(max_length=300)
+    format = models.CharField(max_length=3, choices=Format, default=Format.MP3)
+    duration = models.FloatField()  # seconds
+    size = models.PositiveIntegerField()  # bytes
+    created_at = models.DateTimeField(auto_now_add=True)
+
+
 class Erasure(TenantRow, DueRow):
     """The data of one call or one rep on its way out, and afterwards the receipt for it.
 
