@@ -14,6 +14,7 @@ FACTS = (
     "requestId",
     "reason",
     "reasonMessage",
+    "mode",  # only where it is "test": a live event has the contract's fields and no other
 )
 BODY_LONGEST = 20_000  # bytes, the advice of Standard Webhooks
 

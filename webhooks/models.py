@@ -6,7 +6,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
-from tenants.models import TenantRow, public_suffix
+from tenants.models import ApiKey, TenantRow, public_suffix
 from work.models import DueRow
 
 
@@ -18,8 +18,19 @@ def event_public_id() -> str:
     return f"wh_{uuid.uuid4()}"
 
 
+class Rehearsal(models.TextChoices):
+    """How the delivery of a test's event misbehaves on request (`webhooks.rehearsals`)."""
+
+    NORMAL = "normal"
+    FAIL = "fail"
+    HANG = "hang"
+    LATE = "late"
+    TWICE = "twice"
+    NEVER = "never"
+
+
 class Endpoint(TenantRow):
-    """A URL of the integrator that wants to hear of events.
+    """A URL of the integrator that wants to hear of events: of live keys, or of test keys.
 
     Secrets are sealed with `tenants.sealing`: we must read them again to sign. While
     `previous_until` lies ahead, deliveries are signed with the previous secret as well.
@@ -32,6 +43,7 @@ class Endpoint(TenantRow):
     public_id = models.CharField(
         max_length=40, unique=True, default=endpoint_public_id, editable=False
     )
+    mode = models.CharField(max_length=4, choices=ApiKey.Mode, default=ApiKey.Mode.LIVE)
     url = models.CharField(max_length=2048)
     description = models.CharField(max_length=200, blank=True)
     event_types = ArrayField(
@@ -107,7 +119,8 @@ class Delivery(TenantRow, DueRow):
         Event, on_delete=models.CASCADE, related_name="deliveries", db_constraint=False
     )
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
-    attempt_count = models.PositiveSmallIntegerField(default=0)
+    rehearsal = models.CharField(max_length=6, choices=Rehearsal, default=Rehearsal.NORMAL)
+    attempt_count = models.PositiveSmallIntegerField(default=0)  # since the last replay
     last_status = models.PositiveSmallIntegerField(null=True, blank=True)  # HTTP, of the last one
     last_failure = models.CharField(max_length=40, blank=True)  # code of the last one
     created_at = models.DateTimeField(auto_now_add=True)

@@ -6,12 +6,16 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """All that one attempt needs. Nothing of it that is private shows in a repr."""
+    """All that one attempt needs. Nothing of it that is private shows in a repr.
+
+    `pretended` stands for an attempt of a test that is not sent.
+    """
 
     event_id: str  # wh_...
     url: str
     body: bytes = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
+    pretended: "Outcome | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from tenants.models import Tenant
 from tenants.sealing import SealBroken
 from webhooks.models import Delivery, Endpoint
 from webhooks.outcomes import Parcel
+from webhooks.rehearsals import pretended
 from webhooks.sealed_secrets import open_secrets
 
 SHOWN = 100  # deliveries of one subject
@@ -75,6 +76,9 @@ def _parcel(delivery: Delivery) -> Parcel:
         url=delivery.endpoint.url,
         body=bytes(delivery.event.body),
         secrets=_secrets(delivery.endpoint),
+        pretended=pretended(
+            delivery.rehearsal, attempt=delivery.attempt_count + 1, now=timezone.now()
+        ),
     )
 
 

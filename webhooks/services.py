@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
@@ -12,15 +13,16 @@ from django.utils import timezone
 from tenants.api import timestamp
 from tenants.errors import InvalidRequest
 from tenants.isolation import tenant_scope
-from tenants.models import Tenant
+from tenants.models import ApiKey, Tenant
 from tenants.sealing import SealBroken
 from tenants.services import SYSTEM, audit
 from webhooks import signing
 from webhooks.addresses import Refused, url_check
 from webhooks.bodies import event_body
 from webhooks.errors import EndpointNotFound, EndpointUrlRefused, SecretRotating, TooManyEndpoints
-from webhooks.models import Attempt, Delivery, Endpoint, Event, event_public_id
+from webhooks.models import Attempt, Delivery, Endpoint, Event, Rehearsal, event_public_id
 from webhooks.outcomes import Outcome
+from webhooks.rehearsals import SECOND_WAIT, wait_pretended
 from webhooks.retry import Verdict, verdict, wait_after
 from webhooks.sealed_secrets import open_secrets, seal_secret
 from work.bell import ring
@@ -33,23 +35,35 @@ GRACE = timedelta(hours=24)  # how long the previous secret signs too
 GRACE_LONGEST = timedelta(days=7)
 
 
+@dataclass(frozen=True, slots=True)
+class RehearsalPlan:
+    """How the event of a test is delivered; `delay` comes before the first attempt."""
+
+    rehearsal: Rehearsal = Rehearsal.NORMAL
+    delay: timedelta = timedelta(0)
+
+
 def event_publish(
     *,
     tenant_id: uuid.UUID,
     type: str,  # noqa: A002 - the word of the contract
     subject_id: uuid.UUID,
     body: Mapping[str, object],
+    test: RehearsalPlan | None = None,
 ) -> Event:
     """Tell the tenant's endpoints of something, in the caller's transaction. No network.
 
     An event happens once: publishing it again for the same subject gives the first one back and
     sends nothing. `body` holds the contract's facts; `occurredAt` and `requestId` are made when
-    they are missing, the type and the webhook id are always ours.
+    they are missing, the type and the webhook id are always ours. What came of a test is told to
+    the endpoints for tests only, and says so; `test` tells how.
     """
     if type not in EVENT_TYPES:
         raise ValueError(f"There is no event {type!r}.")
     public_id = event_public_id()
     made = {"occurredAt": timestamp(timezone.now()), "requestId": f"req_{uuid.uuid4()}"}
+    if test is not None:
+        made["mode"] = ApiKey.Mode.TEST.value
     whole = event_body(type, made | dict(body), event_id=public_id)
     with tenant_scope(tenant_id):
         mine = Event(
@@ -59,16 +73,27 @@ def event_publish(
         Event.objects.bulk_create([mine], ignore_conflicts=True)
         event = Event.objects.for_tenant(tenant_id).get(type=type, subject_id=subject_id)
         if event.pk == mine.pk:
-            _deliveries_create(event)
+            _deliveries_create(event, test)
     return event
 
 
-def _deliveries_create(event: Event) -> None:
+def _deliveries_create(event: Event, test: RehearsalPlan | None) -> None:
+    plan = test or RehearsalPlan()
+    if plan.rehearsal == Rehearsal.NEVER:
+        return
     wanting = Endpoint.objects.for_tenant(event.tenant_id).filter(
-        Q(event_types=[]) | Q(event_types__contains=[event.type]), enabled=True
+        Q(event_types=[]) | Q(event_types__contains=[event.type]),
+        enabled=True,
+        mode=ApiKey.Mode.LIVE if test is None else ApiKey.Mode.TEST,
     )
     deliveries = [
-        Delivery(tenant_id=event.tenant_id, event=event, endpoint=endpoint, due_at=Now())
+        Delivery(
+            tenant_id=event.tenant_id,
+            event=event,
+            endpoint=endpoint,
+            rehearsal=plan.rehearsal,
+            due_at=Now() + plan.delay,
+        )
         for endpoint in wanting[:ENDPOINTS_MAX]
     ]
     if deliveries:
@@ -85,6 +110,7 @@ def endpoint_create(
     url: str,
     description: str = "",
     event_types: Iterable[str] = (),
+    mode: str = ApiKey.Mode.LIVE,
     secret: str | None = None,
     actor: str = SYSTEM,
 ) -> tuple[Endpoint, str]:
@@ -97,6 +123,7 @@ def endpoint_create(
             raise TooManyEndpoints
         endpoint = Endpoint.objects.create(
             tenant=tenant,
+            mode=ApiKey.Mode(mode),
             url=_checked_url(url),
             description=description[:200],
             event_types=_checked_types(event_types),
@@ -107,16 +134,27 @@ def endpoint_create(
 
 
 def endpoint_ensure(
-    *, tenant: Tenant, description: str, url: str, secret: str, actor: str = SYSTEM
+    *,
+    tenant: Tenant,
+    description: str,
+    url: str,
+    secret: str,
+    mode: str = ApiKey.Mode.LIVE,
+    actor: str = SYSTEM,
 ) -> Endpoint:
     """The endpoint of that description, enabled, with this URL and secret. For seeds."""
     with tenant_scope(tenant.pk):
         Tenant.objects.select_for_update().get(pk=tenant.pk)
-        found = Endpoint.objects.for_tenant(tenant).filter(description=description)
+        found = Endpoint.objects.for_tenant(tenant).filter(description=description, mode=mode)
         endpoint = found.order_by("created_at").first()
         if endpoint is None:
             return endpoint_create(
-                tenant=tenant, url=url, description=description, secret=secret, actor=actor
+                tenant=tenant,
+                url=url,
+                description=description,
+                mode=mode,
+                secret=secret,
+                actor=actor,
             )[0]
         if secret != _signing_secret(endpoint):
             endpoint_secret_rotate(
@@ -278,7 +316,7 @@ def attempt_record(*, claim: Claim[Delivery], outcome: Outcome, chance: float) -
         delivery.save(
             update_fields=[
                 *("attempt_count", "last_status", "last_failure"),
-                *("state", "due_at", "ended_at"),
+                *("state", "rehearsal", "due_at", "ended_at"),
             ]
         )
     return delivery
@@ -295,9 +333,14 @@ def _judge(delivery: Delivery, outcome: Outcome, chance: float) -> None:
     number = delivery.attempt_count
     match verdict(attempt=number, status=outcome.status):
         case Verdict.DELIVERED:
+        case Verdict.DELIVERED if delivery.rehearsal == Rehearsal.TWICE:
+            delivery.rehearsal = Rehearsal.NORMAL  # the repetition is the end
+            delivery.due_at = Now() + timedelta(seconds=SECOND_WAIT)
             _end(delivery, Delivery.State.DELIVERED)
         case Verdict.RETRY:
-            wait = wait_after(number, chance=chance, retry_after=outcome.retry_after)
+            wait = wait_pretended(outcome, attempt=number)
+            if wait is None:
+                wait = wait_after(number, chance=chance, retry_after=outcome.retry_after)
             delivery.due_at = Now() + timedelta(seconds=wait)
         case Verdict.EXHAUSTED:
             _end(delivery, Delivery.State.FAILED)
