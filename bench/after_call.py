@@ -2,6 +2,7 @@
 
     python -m bench.after_call --minutes 3 10      # an `up` of its own in a temporary folder
     python -m bench.after_call --quiet-minutes 30  # also silence, then noise, on the rep's channel
+    python -m bench.after_call --minutes 10 --beside 2  # while two people talk with the persona
 
 Measured from the moment the call is due (its end) to its score in the database; the calls run one
 after the other. The persona speaks in all of them, so its lines stand in the transcript.
@@ -9,13 +10,21 @@ after the other. The persona speaks in all of them, so its lines stand in the tr
 
 import argparse
 import os
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from bench.dialogues import LONG, RATE, Dialogue, converse, voices
+from bench.loop import LINES, percentile
 from bench.product import CallFacts, Database, Seeded, Seeder, running_product, seeding
+from tests.acoustics import timings
+from tests.browser_call import browser_call
+from tests.clips import Clip, spoken
+from tests.conftest import Product
 
 LOUDNESS = 0.03  # RMS of the noises, of full scale: a loud room
 SLOWEST = 6.0  # seconds of work for a second of sound, past which the bench gives up
@@ -110,9 +119,63 @@ def quiet_report(name: str, seeder: Seeder, database: Database, dialogue: Dialog
     return good
 
 
+class Caller(threading.Thread):
+    """A rep who talks with the persona in a Chromium until `stop` is set."""
+
+    def __init__(self, url: str, clips: list[Clip], stop: threading.Event) -> None:
+        super().__init__()
+        self.live = threading.Event()
+        self.waits: list[float] = []  # mouth to ear, seconds
+        self.cut_off = 0
+        self._url, self._clips, self._stop_talking = url, clips, stop
+
+    def run(self) -> None:
+        with browser_call(self._url) as call:
+            call.start()
+            call.wait_for_persona(utterances=0)
+            self.live.set()
+            while not self._stop_talking.is_set():
+                for clip in self._clips:
+                    call.turn(clip.text, clip.wav)
+                    if self._stop_talking.is_set():
+                        break
+            call.end()
+            turns = timings(call.recording())
+        self.waits = [turn.mouth_to_ear for turn in turns if turn.mouth_to_ear is not None]
+        self.cut_off = sum(turn.cut_off for turn in turns)
+
+
+@contextmanager
+def callers(product: Product, number: int) -> Iterator[None]:
+    """So many live calls, and how their turns went meanwhile."""
+    stop = threading.Event()
+    clips = [spoken(line, product.speech_socket, pauses=True) for line in LINES] if number else []
+    people = [Caller(product.demo["exampleUrl"], clips, stop) for _ in range(number)]
+    for person in people:
+        person.start()
+    try:
+        for person in people:
+            if not person.live.wait(60):
+                raise RuntimeError("a live call did not begin")
+        yield
+    finally:
+        stop.set()
+        for person in people:
+            person.join(60)
+    waits = [wait for person in people for wait in person.waits]
+    if waits:
+        print(
+            f"beside: {number} live calls, {len(waits)} turns, mouth to ear"
+            f" p50 {percentile(waits, 50)} p95 {percentile(waits, 95)} ms,"
+            f" cut off {sum(person.cut_off for person in people)}",
+            flush=True,
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, nargs="*", default=[3, 10])
+    parser.add_argument("--beside", type=int, default=0, help="live calls meanwhile")
     parser.add_argument("--quiet-minutes", type=float, default=10)
     parser.add_argument("--dialogue", type=Path, help="dialogue.npz of a run with --keep")
     parser.add_argument("--keep", action="store_true", help="keep the folder")
@@ -125,7 +188,8 @@ def main() -> None:
         else:
             sounds = voices(LONG, product.speech_socket)
             converse(LONG, sounds).save(product.var / "dialogue.npz")
-        good = [speed_report(seeder, database, each, sounds) for each in options.minutes]
+        with callers(product, options.beside):
+            good = [speed_report(seeder, database, each, sounds) for each in options.minutes]
         if options.quiet_minutes:
             quiet = quiet_dialogues(60 * options.quiet_minutes, sounds)
             good += [quiet_report(name, seeder, database, quiet[name]) for name in quiet]
