@@ -26,6 +26,7 @@ urlpatterns = [
     path("docs", RedirectView.as_view(url="/docs/", permanent=True)),
     re_path(r"^docs/(?P<path>[\w./-]{0,200})$", docs_file, name="docs"),
     path("", include("calls.urls")),
+    path("", include("webhooks.urls")),
     path("", include("tenants.urls")),
 ]
 

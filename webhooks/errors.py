@@ -19,3 +19,12 @@ class TooManyEndpoints(AthosError):
 class SecretRotating(AthosError):
     code, status = "SECRET_ROTATING", 409
     message = "The secret was rotated a short while ago and the old one is still in use."
+
+
+class EventNotFound(AthosError):
+    code, status, message = "EVENT_NOT_FOUND", 404, "No such event."
+
+
+class EventExpired(AthosError):
+    code, status = "EVENT_EXPIRED", 409
+    message = "The event's body is gone: the account's retention is over."

@@ -126,7 +126,7 @@ def endpoint_create(
             mode=ApiKey.Mode(mode),
             url=_checked_url(url),
             description=description[:200],
-            event_types=_checked_types(event_types),
+            event_types=checked_types(event_types),
             sealed_secret=seal_secret(secret),
         )
         _audit(endpoint, actor, "endpoint.create")
@@ -266,7 +266,8 @@ def _checked_url(url: str) -> str:
         raise EndpointUrlRefused(refused.reason, details={"field": "url"}) from refused
 
 
-def _checked_types(event_types: Iterable[str]) -> list[str]:
+def checked_types(event_types: Iterable[str]) -> list[str]:
+    """The names in order. Raises InvalidRequest for one that we do not know."""
     wanted = sorted(set(event_types))
     if not set(wanted) <= set(EVENT_TYPES):
         raise InvalidRequest("There is no such event.", details={"field": "eventTypes"})
@@ -295,11 +296,11 @@ def attempt_record(*, claim: Claim[Delivery], outcome: Outcome, chance: float) -
     `chance` in [0, 1) spreads the next try.
     """
     with claim.finish() as delivery:
-        number = delivery.attempt_count + 1
+        number = delivery.attempt_count + 1  # of this round; a replay begins a new one
         Attempt.objects.create(
             tenant_id=claim.tenant_id,
             delivery=delivery,
-            number=number,
+            number=delivery.attempts.count() + 1,
             started_at=outcome.started_at,
             lookup_ms=outcome.lookup_ms,
             connect_ms=outcome.connect_ms,
@@ -332,10 +333,10 @@ def delivery_abandon(*, claim: Claim[Delivery]) -> None:
 def _judge(delivery: Delivery, outcome: Outcome, chance: float) -> None:
     number = delivery.attempt_count
     match verdict(attempt=number, status=outcome.status):
-        case Verdict.DELIVERED:
         case Verdict.DELIVERED if delivery.rehearsal == Rehearsal.TWICE:
             delivery.rehearsal = Rehearsal.NORMAL  # the repetition is the end
             delivery.due_at = Now() + timedelta(seconds=SECOND_WAIT)
+        case Verdict.DELIVERED:
             _end(delivery, Delivery.State.DELIVERED)
         case Verdict.RETRY:
             wait = wait_pretended(outcome, attempt=number)

@@ -1,0 +1,20 @@
+"""Addresses of webhook endpoints and of what was sent to them."""
+
+from django.urls import URLPattern, path
+
+from webhooks import api
+
+API = "api/external/v1/"
+ENDPOINT = API + "webhook-endpoints/<str:endpoint_id>"
+EVENT = API + "webhook-events/<str:webhook_id>"
+
+urlpatterns: list[URLPattern] = [
+    path(API + "webhook-endpoints", api.EndpointListApi.as_view(), name="endpoint-list"),
+    path(ENDPOINT, api.EndpointApi.as_view(), name="endpoint"),
+    path(ENDPOINT + "/rotate-secret", api.EndpointRotateApi.as_view(), name="endpoint-rotate"),
+    path(ENDPOINT + "/test", api.EndpointTestApi.as_view(), name="endpoint-test"),
+    path(ENDPOINT + "/replay", api.EndpointReplayApi.as_view(), name="endpoint-replay"),
+    path(ENDPOINT + "/deliveries", api.EndpointDeliveriesApi.as_view(), name="endpoint-deliveries"),
+    path(EVENT, api.EventApi.as_view(), name="webhook-event"),
+    path(EVENT + "/replay", api.EventReplayApi.as_view(), name="webhook-event-replay"),
+]
