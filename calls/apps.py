@@ -5,12 +5,22 @@ class CallsConfig(AppConfig):
     name = "calls"
 
     def ready(self) -> None:
-        from calls.models import Call, Erasure, RetentionRound
+        from calls.models import Call, Erasure, RetentionRound, SandboxCall
+        from calls.sandbox.services import sandbox_tell_parked
         from calls.services.outcomes import call_tell_parked
         from work.kinds import SLOW, Kind, register
 
         register(Kind(name="connect", model=Call, task="calls.tasks.connect_due"))
         register(Kind(name="lost", model=Call, task="calls.tasks.lost_due"))
+        register(
+            Kind(
+                name="sandbox",
+                model=SandboxCall,
+                task="calls.tasks.sandbox_due",
+                queue=SLOW,
+                on_park=sandbox_tell_parked,
+            )
+        )
         register(
             Kind(
                 name="transcribe",

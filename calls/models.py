@@ -8,6 +8,7 @@ from django.db.models import F, Q
 
 from tenants.isolation import CATALOGUE
 from tenants.models import Agency, ApiKey, Rep, Tenant, TenantRow, public_suffix
+from webhooks.models import Rehearsal
 from work.models import DueRow
 
 
@@ -179,6 +180,30 @@ class Call(TenantRow, DueRow):
             models.CheckConstraint(
                 condition=Q(drill_owner=F("tenant")) | Q(drill_owner=CATALOGUE),
                 name="call_drill_own_or_shared",
+            ),
+        ]
+
+
+class SandboxCall(TenantRow, DueRow):
+    """What a call with a test key is to be made of, and how its webhook is to behave.
+
+    Due until the call was made. Named scripts are files (`calls/sandbox/scripts`); lines of the
+    integrator's own are kept here only as long as they are needed.
+    """
+
+    call = models.OneToOneField(
+        Call, on_delete=models.CASCADE, related_name="sandbox", db_constraint=False
+    )
+    script = models.CharField(max_length=20, blank=True)  # empty: the lines below
+    rep_lines = models.JSONField(default=list, blank=True)
+    webhook = models.CharField(max_length=6, choices=Rehearsal, default=Rehearsal.NORMAL)
+    webhook_delay = models.PositiveSmallIntegerField(default=0)  # seconds, for one that comes late
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["due_at"], name="sandbox_call_due", condition=Q(due_at__isnull=False)
             ),
         ]
 

@@ -6,7 +6,8 @@ from calls.after_call.assessment import call_score
 from calls.after_call.transcribing import call_transcribe
 from calls.erasure.carrying_out import erasure_carry_out
 from calls.erasure.rounds import retention_round
-from calls.models import Call, Erasure, RetentionRound
+from calls.models import Call, Erasure, RetentionRound, SandboxCall
+from calls.sandbox.making import sandbox_call_make
 from calls.services.ending import call_end_lost, call_fail_unconnected
 from work.drain import drain
 
@@ -21,6 +22,12 @@ def connect_due() -> None:
 def lost_due() -> None:
     """Live calls that no worker holds."""
     drain(Call, kind="lost", handle=call_end_lost)
+
+
+@shared_task
+def sandbox_due() -> None:
+    """Calls with test keys that are to be made."""
+    drain(SandboxCall, kind="sandbox", handle=sandbox_call_make)
 
 
 @shared_task

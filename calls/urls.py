@@ -6,6 +6,7 @@ from calls import api
 from calls.consumers import SignallingConsumer
 from calls.erasure.api import ErasureApi, RepEraseApi, RetentionApi
 from calls.history.recording_links import PATH
+from calls.sandbox.api import SandboxCallApi
 from calls.usage.api import UsageApi
 from calls.views import embed, pages
 from calls.views.recordings import RecordingApi
@@ -15,6 +16,7 @@ API = "api/external/v1/"
 urlpatterns: list[URLPattern | URLResolver] = [
     path(API + "session", api.SessionMintApi.as_view(), name="session-mint"),
     path(API + "roleplay/session", api.SessionRedeemApi.as_view(), name="session-redeem"),
+    path(API + "sandbox/calls", SandboxCallApi.as_view(), name="sandbox-call"),
     path(API + "calls", api.CallListApi.as_view(), name="call-list"),
     path(API + "calls/<str:call_id>", api.CallDetailApi.as_view(), name="call-detail"),
     path(API + "calls/<str:call_id>/status", api.CallStatusApi.as_view(), name="call-status"),

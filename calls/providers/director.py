@@ -22,7 +22,7 @@ from calls.providers.kept_vectors import vectors_kept
 
 logger = logging.getLogger(__name__)
 
-EMBED_DEADLINE = 0.3  # seconds, in a call: then words alone must do
+EMBED_DEADLINE = 0.3  # seconds, where somebody waits for the answer
 MOST_READY = 100  # packs kept ready in one process
 
 _ready: OrderedDict[str, Index] = OrderedDict()
@@ -39,14 +39,22 @@ class AuthoredLine:
 
 class DirectorBrain:
     """`calls.ports.PersonaBrain` for one call. Call `prepare` for the pack once before, or the
-    first call of a process reads the pack on the spot and has no sentence vectors."""
+    first call of a process reads the pack on the spot and has no sentence vectors. `embed_within`
+    are the seconds that sentence vectors may take; then words alone must do."""
 
     def __init__(
-        self, pack: Mapping[str, Any], difficulty: str, seed: int, embedder: Embedder | None
+        self,
+        pack: Mapping[str, Any],
+        difficulty: str,
+        seed: int,
+        embedder: Embedder | None,
+        *,
+        embed_within: float = EMBED_DEADLINE,
     ) -> None:
         digest = pack_digest(pack)
         self._index = _ready.get(digest) or _keep(digest, Index(pack_load(pack)))
         self._embedder = embedder if self._index.vectors is not None else None
+        self._embed_within = embed_within
         self._state = begin(self._index.pack, difficulty, seed)
 
     @property
@@ -103,7 +111,7 @@ class DirectorBrain:
         if self._embedder is None or not wanted:
             return None
         try:
-            async with asyncio.timeout(EMBED_DEADLINE):
+            async with asyncio.timeout(self._embed_within):
                 return await self._embedder.embed(wanted)
         except (ProviderError, TimeoutError) as failure:
             # Once per call is enough: the lines still come, only chosen by words alone.

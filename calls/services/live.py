@@ -131,8 +131,13 @@ def recording_part_add(
 
     The file of a fenced worker is taken back: the call may have been erased meanwhile.
     """
-    name = default_storage.save(
-        f"{call.tenant_id}/{call.id}/{call.epoch:04d}-{channel}-{number:05d}.ogg", ContentFile(data)
+    name = part_file_store(
+        tenant_id=call.tenant_id,
+        call_id=call.id,
+        epoch=call.epoch,
+        channel=channel,
+        number=number,
+        data=data,
     )
     try:
         with _fence(call):
@@ -150,6 +155,21 @@ def recording_part_add(
     except CallNotOurs:
         default_storage.delete(name)
         raise
+
+
+def part_file_store(
+    *,
+    tenant_id: uuid.UUID,
+    call_id: uuid.UUID,
+    epoch: int,
+    channel: str,
+    number: int,
+    data: bytes,
+) -> str:
+    """Put a part into the call's folder; the name under which the storage has it."""
+    path = f"{tenant_id}/{call_id}/{epoch:04d}-{channel}-{number:05d}.ogg"
+    name: str = default_storage.save(path, ContentFile(data))
+    return name
 
 
 def call_end(*, call: OwnedCall, reason: str, seconds: float) -> None:

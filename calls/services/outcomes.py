@@ -1,11 +1,14 @@
 """How a call ends for the customer: scored, or given up, and told so in the same transaction."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from django.db.models.functions import Now
 
-from calls.models import Call
-from webhooks.services import CALL_SCORED, event_publish
+from calls.models import Call, SandboxCall
+from tenants.models import ApiKey
+from webhooks.models import Rehearsal
+from webhooks.services import CALL_SCORED, RehearsalPlan, event_publish
 
 _REASONS: Mapping[str, str] = {
     Call.Failure.NEVER_CONNECTED: "Nobody connected to the call.",
@@ -54,4 +57,18 @@ def _publish(call: Call) -> None:
     }
     if call.failure:
         body |= {"reason": call.failure.upper(), "reasonMessage": _REASONS[call.failure]}
-    event_publish(tenant_id=call.tenant_id, type=CALL_SCORED, subject_id=call.pk, body=body)
+    event_publish(
+        tenant_id=call.tenant_id,
+        type=CALL_SCORED,
+        subject_id=call.pk,
+        body=body,
+        test=_rehearsal(call) if call.mode == ApiKey.Mode.TEST else None,
+    )
+
+
+def _rehearsal(call: Call) -> RehearsalPlan:
+    """How a test's webhook behaves: as the sandbox was asked to, as always for other tests."""
+    asked = SandboxCall.objects.filter(call_id=call.pk).first()
+    if asked is None:
+        return RehearsalPlan()
+    return RehearsalPlan(Rehearsal(asked.webhook), timedelta(seconds=asked.webhook_delay))

@@ -1,0 +1,145 @@
+"""The work `sandbox`: a script becomes an ended call, which then goes the way of every call."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from calls.after_call.engines import speech_client
+from calls.live.events import Part, Turn
+from calls.live.tts import LineCache
+from calls.models import Call, SandboxCall
+from calls.ports import Embedder, ProviderRefused, ProviderUnavailable
+from calls.providers.director import DirectorBrain, prepare
+from calls.providers.embedder import SECONDS as EMBED_SECONDS
+from calls.providers.embedder import OpenAIEmbedder
+from calls.providers.registry import VOICES
+from calls.sandbox.conversation import Recorded, Said, converse, record
+from calls.sandbox.scripts import scripts
+from calls.sandbox.services import EPOCH, sandbox_call_fail, sandbox_call_made
+from calls.sandbox.speaking import Voices
+from calls.services.live import part_file_store
+from tenants.isolation import tenant_scope
+from work.claims import Claim
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one call is made of."""
+
+    call_id: uuid.UUID
+    public_id: str
+    pack: Mapping[str, Any]
+    difficulty: str
+    seed: int
+    rep_lines: tuple[str, ...]
+    keep_rep: bool
+    fails: str
+
+
+def sandbox_call_make(claim: Claim[SandboxCall]) -> None:
+    """Speak the script, then keep turns, recording and the call's end in one transaction.
+
+    Nothing is kept before: who is killed here leaves a row that is due again, and perhaps files
+    that no row names.
+    """
+    plan = _plan(claim)
+    if plan.fails:
+        sandbox_call_fail(claim=claim, failure=Call.Failure(plan.fails))
+        return
+    try:
+        recorded = asyncio.run(_spoken(plan))
+        claim.check()
+        parts = [_part_kept(claim.tenant_id, plan.call_id, part) for part in recorded.parts]
+    except ProviderUnavailable:
+        claim.release(error="SPEECH_UNAVAILABLE")
+    except ProviderRefused:
+        claim.park(error="SPEECH_REFUSED")
+    except OSError:
+        claim.release(error="STORAGE_UNAVAILABLE")
+    else:
+        turns = [_turn_values(turn) for turn in recorded.turns]
+        sandbox_call_made(claim=claim, turns=turns, parts=parts, seconds=recorded.seconds)
+        logger.info("sandbox_call_made", extra={"call_id": plan.public_id})
+
+
+def _plan(claim: Claim[SandboxCall]) -> Plan:
+    with tenant_scope(claim.tenant_id):
+        sandbox = SandboxCall.objects.select_related("call__drill").get(pk=claim.pk)
+    call = sandbox.call
+    script = scripts()[sandbox.script] if sandbox.script else None
+    return Plan(
+        call_id=call.pk,
+        public_id=call.public_id,
+        pack=call.drill.pack,
+        difficulty=call.difficulty,
+        seed=call.seed,
+        rep_lines=script.lines_for(call.drill_key) if script else tuple(sandbox.rep_lines),
+        keep_rep=script is not None,
+        fails=script.fails if script else "",
+    )
+
+
+async def _spoken(plan: Plan) -> Recorded:
+    async with speech_client() as client:
+        turns = await _conversation(plan, OpenAIEmbedder(client, priority="batch"))
+        persona = plan.pack["persona"]
+        voices = Voices(
+            voice=VOICES["speech"](client, "batch"),
+            lines=LineCache(settings.VAR_DIR / "live" / "lines"),
+            persona_voice=persona["voice"],
+            persona_speed=float(persona.get("speed", 1.0)),
+            keep_rep=plan.keep_rep,
+        )
+        sounds = await voices.sounds(turns)
+    return record(turns, sounds)
+
+
+async def _conversation(plan: Plan, embedder: Embedder) -> list[Said]:
+    """Word for word the same each time, so never by words alone: without its vectors the director
+    might answer something else, and the call is made later."""
+    await prepare(plan.pack, embedder, folder=settings.VECTORS_DIR)
+    brain = DirectorBrain(
+        plan.pack, plan.difficulty, plan.seed, embedder, embed_within=EMBED_SECONDS
+    )
+    turns = await converse(brain, plan.rep_lines)
+    if not brain.has_vectors:
+        raise ProviderUnavailable("The persona could not understand.")
+    return turns
+
+
+def _part_kept(tenant_id: uuid.UUID, call_id: uuid.UUID, part: Part) -> dict[str, Any]:
+    """Put a part into the storage; the columns of its row. Files of a try that dies stay without
+    a row and go with the call's folder."""
+    name = part_file_store(
+        tenant_id=tenant_id,
+        call_id=call_id,
+        epoch=EPOCH,
+        channel=part.channel,
+        number=part.number,
+        data=part.data,
+    )
+    return {
+        "channel": part.channel,
+        "number": part.number,
+        "offset": part.offset,
+        "duration": part.duration,
+        "file": name,
+        "size": len(part.data),
+    }
+
+
+def _turn_values(turn: Turn) -> dict[str, Any]:
+    return {
+        "role": turn.role,
+        "text": turn.text,
+        "start_time": turn.start,
+        "end_time": turn.end,
+        "director": dict(turn.director),
+    }
