@@ -405,7 +405,7 @@ class Erasure(TenantRow, DueRow):
 
 
 class ErasedCall(TenantRow):
-    """What is left of an erased call: how long it was, so that usage stays true.
+    """What is left of an erased call: how long it was, for which agency, so that usage stays true.
 
     `call_id` names the folder of its recordings and nothing that still exists. A worker in the
     middle of the call may yet put a file there; none can once `settles_at` has passed.
@@ -416,6 +416,15 @@ class ErasedCall(TenantRow):
     )
     call_id = models.UUIDField(unique=True)
     mode = models.CharField(max_length=4, choices=ApiKey.Mode)
+    agency = models.ForeignKey(
+        Agency,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_constraint=False,
+    )
+    scored = models.BooleanField(default=False)
     month = models.DateField(null=True, blank=True)  # the first day of the one it counts toward
     seconds = models.FloatField(default=0.0)
     files = models.JSONField(default=list, blank=True)  # names outside the folder, until deleted

@@ -47,6 +47,8 @@ def _write_off(call: Call, erasure: Erasure) -> None:
         erasure=erasure,
         call_id=call.pk,
         mode=call.mode,
+        agency_id=call.agency_id,
+        scored=call.stage == Call.Stage.SCORED,
         month=_month(ended_at) if spoken else None,
         seconds=(ended_at - call.started_at).total_seconds() if call.started_at else 0.0,
         files=_files_elsewhere(call),

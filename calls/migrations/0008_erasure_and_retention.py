@@ -160,6 +160,18 @@ class Migration(migrations.Migration):
                 row_id(),
                 ("call_id", models.UUIDField(unique=True)),
                 ("mode", models.CharField(choices=LIVE_OR_TEST, max_length=4)),
+                (
+                    "agency",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenants.agency",
+                    ),
+                ),
+                ("scored", models.BooleanField(default=False)),
                 ("month", models.DateField(blank=True, null=True)),
                 ("seconds", models.FloatField(default=0.0)),
                 ("files", models.JSONField(blank=True, default=list)),
@@ -198,6 +210,7 @@ class Migration(migrations.Migration):
         *(step for table in TABLES for step in rows.tenant_table(table)),
         rows.tenant_key("calls_erasure"),
         rows.composite_foreign_key("calls_erasedcall", "erasure_id", "calls_erasure"),
+        rows.composite_foreign_key("calls_erasedcall", "agency_id", "tenants_agency"),
         migrations.RunSQL(ROUND_WITH_EACH_TENANT, NO_ROUND_WITH_EACH_TENANT),
         rows.limit_to_agencies("calls_erasure", "agencies <> '{}' AND agencies <@ app_agencies()"),
         rows.visible_function(

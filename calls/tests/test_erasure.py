@@ -197,16 +197,21 @@ def test_neighbours_are_left_alone(acme, stranger, storage):
     assert (rows_of(stranger), files_in(storage)) == (theirs, files)
 
 
-def test_minutes_of_erased_calls_still_count(acme):
-    full_call(acme, seconds=180)
+def test_usage_still_counts_erased_calls(acme, stranger):
+    full_call(acme, seconds=180, agency="chicago")
+    make_call(acme.tenant, seconds=60, stage="failed", failure="rep_never_spoke", scored_at=None)
+    used = get(acme, "/usage?by=agency").json()
     spent = minutes(acme)
-    assert spent == pytest.approx(3.0)
+    assert spent == pytest.approx(4.0) and len(used["agencies"]) == 2
     delete(acme, "/reps/rep_8842")
     carry_out()
     assert minutes(acme) == pytest.approx(spent)
+    assert get(acme, "/usage?by=agency").json() == used
+    assert minutes(stranger) == 0
     with tenant_scope(acme.tenant.pk):
-        left = ErasedCall.objects.get()
-        assert left.month.day == 1 and left.files == []
+        assert Call.objects.count() == 0
+        for left in ErasedCall.objects.all():
+            assert left.month.day == 1 and left.files == []
 
 
 def minutes(integrator: Integrator) -> float:

@@ -12,10 +12,10 @@ from typing import Any, Self
 
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from calls.history.listing import Reader
-from calls.models import Call
+from calls.models import Call, ErasedCall
 from tenants.errors import InvalidRequest
 from tenants.isolation import tenant_scope
 from tenants.models import ApiKey, Tenant
@@ -85,6 +85,8 @@ def usage_of(*, tenant: Tenant, reader: Reader, month: str | None) -> Usage:
         now = database_now()
         wanted = Month.parse(month) if month is not None else Month.of(now)
         agencies = _tallies(_ended(reader.calls(), wanted), F("ended_at") - F("started_at"))
+        for agency, tally in _erased(reader, wanted).items():
+            agencies[agency] = agencies.get(agency, Tally()) + tally
         if wanted.begin <= now < wanted.end:
             running = reader.calls().filter(stage=Call.Stage.LIVE, ended_at=None)
             for agency, tally in _tallies(running, Now() - F("started_at")).items():
@@ -100,6 +102,27 @@ def usage_of(*, tenant: Tenant, reader: Reader, month: str | None) -> Usage:
 
 def _ended(calls: QuerySet[Call], month: Month) -> QuerySet[Call]:
     return calls.filter(ended_at__gte=month.begin, ended_at__lt=month.end, started_at__isnull=False)
+
+
+def _erased(reader: Reader, month: Month) -> dict[str | None, Tally]:
+    """Calls that were erased count as before; of them only this is left."""
+    rows = ErasedCall.objects.for_tenant(reader.tenant_id).filter(
+        mode=reader.mode, month=month.begin.date()
+    )
+    if reader.agencies:
+        rows = rows.filter(agency_id__in=reader.agencies)
+    sums = rows.values("agency__external_id").annotate(
+        number=Count("id"),
+        scored_number=Count("id", filter=Q(scored=True)),
+        spent=Sum("seconds"),
+        billable=Coalesce(Sum("seconds", filter=Q(scored=True)), 0.0),
+    )
+    return {
+        row["agency__external_id"]: Tally(
+            row["number"], row["scored_number"], row["spent"], row["billable"]
+        )
+        for row in sums.order_by()
+    }
 
 
 def _tallies(calls: QuerySet[Call], length: Combinable) -> dict[str | None, Tally]:
