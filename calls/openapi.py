@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rest_framework.views import APIView
-
 from calls import api
+from calls.erasure.openapi import ACCEPTED, DATA
 from calls.history.detail import CallNotFound
 from calls.history.filters import DEFAULT_LIMIT, LONGEST_CURSOR, MAX_LIMIT, SOURCES
 from calls.models import Call, Turn
 from calls.services.session_jwt import InvalidToken, TokenExpired
 from calls.services.tokens import DrillNotFound, TokenAlreadyUsed
 from scoring.openapi import SCORE_EXAMPLE
+from tenants.api import ApiView
 from tenants.describing import (
     Answer,
     Credential,
@@ -34,7 +34,6 @@ from tenants.describing import (
     text,
 )
 from tenants.errors import (
-    InvalidRequest,
     ServiceUnavailable,
     TenantInactive,
     TenantQuotaExceeded,
@@ -223,7 +222,6 @@ MINT = Operation(
         " browser. One token is one call; there is no refresh. The account's allowance of call"
         " minutes is checked here."
     ),
-    scope=api.SessionMintApi.required_scope,
     body=ref("SessionTokenRequest"),
     body_examples={
         "A rep of an agency": {
@@ -244,7 +242,7 @@ MINT = Operation(
             },
         ),
     ),
-    errors=(InvalidRequest, TenantQuotaExceeded),
+    errors=(TenantQuotaExceeded,),
 )
 
 START = Operation(
@@ -289,7 +287,6 @@ START = Operation(
         ),
     ),
     errors=(
-        InvalidRequest,
         DrillNotFound,
         InvalidToken,
         TokenExpired,
@@ -317,7 +314,6 @@ LIST = Operation(
         " `scoredAt`, the oldest first: go on with the last row's `scoredAt` and you miss nothing,"
         " however late a call was scored."
     ),
-    scope=api.CallListApi.required_scope,
     parameters=(
         query("from", _time(f"`endedAt` from then on, inclusive. {_WHEN}"), example="2026-06-01"),
         query("to", _time(f"`endedAt` until then, inclusive. {_WHEN}")),
@@ -344,7 +340,6 @@ LIST = Operation(
             examples={"The last page": {"data": [ROW_EXAMPLE], "nextCursor": None}},
         ),
     ),
-    errors=(InvalidRequest,),
 )
 
 READ = Operation(
@@ -356,7 +351,6 @@ READ = Operation(
         " account's or not scored yet is `404`: existence never leaks. `audioUrl` is good for an"
         " hour; ask again for a fresh one."
     ),
-    scope=api.CallDetailApi.required_scope,
     parameters=(_PATH_CALL,),
     answers=(
         Answer(
@@ -371,7 +365,6 @@ STATUS = Operation(
     tag=CALLS,
     summary="Ask how far a call is",
     description="So that a missed webhook is never an endless wait.",
-    scope=api.CallStatusApi.required_scope,
     parameters=(_PATH_CALL,),
     answers=(
         Answer(
@@ -386,10 +379,24 @@ STATUS = Operation(
     errors=(CallNotFound,),
 )
 
-OPERATIONS: Mapping[tuple[type[APIView], str], Operation] = {
+ERASE = Operation(
+    id="eraseCall",
+    tag=DATA,
+    summary="Erase a call",
+    description=(
+        "Deletes the call at whatever stage, with transcript, score, recording and webhook bodies."
+        " It cannot be undone."
+    ),
+    parameters=(_PATH_CALL,),
+    answers=(ACCEPTED,),
+    errors=(CallNotFound,),
+)
+
+OPERATIONS: Mapping[tuple[type[ApiView], str], Operation] = {
     (api.SessionMintApi, "POST"): MINT,
     (api.SessionRedeemApi, "POST"): START,
     (api.CallListApi, "GET"): LIST,
     (api.CallDetailApi, "GET"): READ,
+    (api.CallDetailApi, "DELETE"): ERASE,
     (api.CallStatusApi, "GET"): STATUS,
 }

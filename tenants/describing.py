@@ -45,7 +45,8 @@ class Operation:
     """One method of one address.
 
     `id` becomes the name of a function in generated clients. `errors` are those beyond the ones
-    that the credential, the body and the server itself bring with them (`athos.openapi`).
+    that the credential, the body and the server itself bring with them (`athos.openapi`), and
+    `scope` comes from the view.
     """
 
     id: str

@@ -1,6 +1,6 @@
 """The refusals of an operation, as answers of the document: one example for each code."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
@@ -31,9 +31,10 @@ from tenants.errors import (
 Refusal = type[AthosError]
 
 KEY_ERRORS: tuple[Refusal, ...] = (InvalidApiKey, ApiKeyRevoked, IpNotAllowed, TenantInactive)
-BODY_ERRORS: tuple[Refusal, ...] = (InvalidRequest, PayloadTooLarge, UnsupportedMediaType)
-SERVER_ERRORS: tuple[Refusal, ...] = (RateLimited, AthosError, ServiceUnavailable)
+BODY_ERRORS: tuple[Refusal, ...] = (PayloadTooLarge, UnsupportedMediaType)
+ANY_ERRORS: tuple[Refusal, ...] = (InvalidRequest, RateLimited, AthosError, ServiceUnavailable)
 
+COMMON_HEADERS = ("X-Athos-Request-Id", "RateLimit", "RateLimit-Policy")
 REQUEST_ID = "req_6f1c2a0e-9d3b-4f5e-8a7c-1b2d3e4f5a6b"
 _EXTRA: dict[str, dict[str, object]] = {
     InvalidRequest.code: {
@@ -68,7 +69,7 @@ def error_shapes(operations: list[Operation]) -> dict[str, Schema]:
 
 def refusals_of(operation: Operation) -> list[Refusal]:
     """All that the operation may be refused with, ordered by status and code."""
-    found = {*operation.errors, *SERVER_ERRORS}
+    found = {*operation.errors, *ANY_ERRORS}
     if operation.credential == Credential.API_KEY:
         found.update(KEY_ERRORS)
     if operation.scope:
@@ -107,7 +108,7 @@ def _answer_name(codes: list[str]) -> str:
 def _answer(status: int, codes: list[str]) -> Schema:
     return {
         "description": " or ".join(f"`{code}`" for code in codes),
-        "headers": {name: _header(name) for name in _header_names(status)},
+        "headers": header_refs(_header_names(status)),
         "content": {
             "application/json": {
                 "schema": {"$ref": "#/components/schemas/Error"},
@@ -135,8 +136,8 @@ def _example(refusal: Refusal) -> dict[str, Any]:
 
 def _header_names(status: int) -> list[str]:
     more = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}
-    return ["X-Athos-Request-Id", *more.get(status, [])]
+    return [*COMMON_HEADERS, *more.get(status, [])]
 
 
-def _header(name: str) -> Schema:
-    return {"$ref": f"#/components/headers/{name}"}
+def header_refs(names: Iterable[str]) -> dict[str, Schema]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

@@ -1,33 +1,49 @@
 """From the addresses and the apps' descriptions to one OpenAPI 3.1 document."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ComponentRegistry
-from rest_framework.views import APIView
 
+import calls.erasure.openapi
 import calls.openapi
+import calls.sandbox.openapi
 import scoring.openapi
+import tenants.openapi
 import webhooks.openapi
 from athos.openapi import errors
+from tenants.api import ApiView
 from tenants.describing import Answer, Credential, Operation, Schema, integer, text
 
 API_PREFIX = "/api/external/v1"
 
-OPERATIONS: Mapping[tuple[type[APIView], str], Operation] = {**calls.openapi.OPERATIONS}
+_DESCRIBED: Mapping[tuple[type[ApiView], str], Operation] = {
+    **calls.openapi.OPERATIONS,
+    **calls.sandbox.openapi.OPERATIONS,
+    **calls.erasure.openapi.OPERATIONS,
+    **tenants.openapi.OPERATIONS,
+}
+OPERATIONS = {
+    (view, method): replace(operation, scope=view.method_scopes.get(method, view.required_scope))
+    for (view, method), operation in _DESCRIBED.items()
+}
 SHAPES: Mapping[str, Schema] = {
     **calls.openapi.SHAPES,
+    **calls.sandbox.openapi.SHAPES,
+    **calls.erasure.openapi.SHAPES,
+    **tenants.openapi.SHAPES,
     **scoring.openapi.SHAPES,
     **webhooks.openapi.SHAPES,
 }
 WEBHOOKS = {"call.scored": webhooks.openapi.CALL_SCORED}
 
 
-def _header(schema: Schema) -> Schema:
+def _header(schema: Schema, *, required: bool = True) -> Schema:
     plain = {key: value for key, value in schema.items() if key != "description"}
-    return {"description": schema["description"], "schema": plain}
+    return {"description": schema["description"], "required": required, "schema": plain}
 
 
 HEADERS: Mapping[str, Schema] = {
@@ -36,6 +52,18 @@ HEADERS: Mapping[str, Schema] = {
     ),
     "WWW-Authenticate": _header(text("Always `Bearer`.")),
     "Retry-After": _header(integer("Seconds to wait before the next try.", minimum=1)),
+    "RateLimit": _header(
+        text(
+            "What is left: `r` requests, and one more in `t` seconds. It is missing where a request"
+            " was refused before it was counted.",
+            pattern=r'^"[a-z-]+";r=\d+;t=\d+$',
+        ),
+        required=False,
+    ),
+    "RateLimit-Policy": _header(
+        text("What is allowed: `q` requests in `w` seconds.", pattern=r'^"[a-z-]+";q=\d+;w=\d+$'),
+        required=False,
+    ),
 }
 SECURITY_SCHEMES: Mapping[Credential, Schema] = {
     Credential.API_KEY: {
@@ -72,7 +100,7 @@ class DescribedSchema(AutoSchema):
         method: str,
         registry: ComponentRegistry,
     ) -> Schema | None:
-        described = OPERATIONS.get((type(self.view), method.upper()))
+        described = OPERATIONS.get((cast(type[ApiView], type(self.view)), method.upper()))
         return operation_json(described) if described else None
 
 
@@ -123,8 +151,10 @@ def _description(operation: Operation) -> str:
 
 def _answer(answer: Answer) -> Schema:
     own = {name: _header(schema) for name, schema in answer.headers.items()}
-    request_id = {"X-Athos-Request-Id": {"$ref": "#/components/headers/X-Athos-Request-Id"}}
-    made: Schema = {"description": answer.description, "headers": request_id | own}
+    made: Schema = {
+        "description": answer.description,
+        "headers": errors.header_refs(errors.COMMON_HEADERS) | own,
+    }
     if answer.schema is not None:
         made["content"] = _json(answer.schema, answer.examples)
     return made

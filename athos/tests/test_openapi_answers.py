@@ -1,0 +1,247 @@
+"""Each operation is called for real; each answer that the document tells comes, as it tells it.
+
+The cases are made from the document: an answer that it tells and no case can bring about fails.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+from django.db.models.functions import Now
+from django.test import Client
+
+from athos.tests.api_document import assert_described, described
+from calls.models import Call, SessionToken
+from calls.tests.making import API, make_drill, make_integrator, make_worker
+from calls.tests.making_calls import add_recording, add_scorecard, add_transcript, make_call
+from tenants.api import ApiView
+from tenants.isolation import tenant_scope
+from tenants.models import ApiKey, Tenant
+from tenants.services import ALL_SCOPES, api_key_create, api_key_revoke
+
+pytestmark = pytest.mark.django_db
+
+OPERATIONS = {operation.id: operation for operation in described()}
+UNKNOWN = "x" * 21
+
+
+@dataclass
+class Ask:
+    """A request. `key` is the bearer, the integrator's own key or token when it is None."""
+
+    path: str
+    body: Any = None
+    key: str | None = None
+    mode: str = "live"
+    content_type: str = "application/json"
+
+
+class World:
+    """An integrator with everything that there can be, and a stranger with the same."""
+
+    def __init__(self) -> None:
+        make_drill()
+        self.acme = make_integrator("Acme", scopes=ALL_SCOPES)
+        self.call = _scored(self.acme.tenant)
+        self.strangers_call = _scored(make_integrator("Charlie").tenant)
+
+    @cached_property
+    def test_key(self) -> str:
+        return self.new_key(mode="test")[1]
+
+    def new_key(self, **more: Any) -> tuple[ApiKey, str]:
+        wish = {"name": "Another", "scopes": ALL_SCOPES} | more
+        return api_key_create(tenant=self.acme.tenant, **wish)
+
+    def token(self) -> str:
+        make_worker()
+        return self.acme.token()
+
+    def tenant_set(self, **columns: Any) -> None:
+        with tenant_scope(self.acme.tenant.pk):
+            Tenant.objects.filter(pk=self.acme.tenant.pk).update(**columns)
+
+    def erasure(self) -> str:
+        answer = self.send("DELETE", Ask(f"/calls/{_scored(self.acme.tenant).public_id}"))
+        return str(answer.json()["erasureId"])
+
+    def send(self, method: str, ask: Ask) -> Any:
+        own = self.acme.secret if ask.mode == "live" else self.test_key
+        body = ask.body if isinstance(ask.body, str) else json.dumps(ask.body)
+        return Client(raise_request_exception=False).generic(
+            method,
+            API + ask.path,
+            b"" if ask.body is None else body.encode(),
+            content_type=ask.content_type,
+            headers={"Authorization": f"Bearer {own if ask.key is None else ask.key}"},
+        )
+
+
+def _scored(tenant: Tenant) -> Call:
+    call = make_call(tenant, agency="agency_chicago")
+    add_transcript(call)
+    add_scorecard(call)
+    add_recording(call, content=b"not listened to")
+    return call
+
+
+@pytest.fixture
+def world(settings, tmp_path) -> World:
+    settings.MEDIA_ROOT = tmp_path
+    return World()
+
+
+REP = {"drillKey": "ma-full-sale", "externalUserId": "rep_1"}
+GOOD: dict[str, Callable[[World], Ask]] = {
+    "mintSessionToken": lambda w: Ask("/session", {"externalUserId": "rep_1"}),
+    "startCall": lambda w: Ask("/roleplay/session", {"drillKey": "ma-full-sale"}, w.token()),
+    "createSandboxCall": lambda w: Ask("/sandbox/calls", REP, mode="test"),
+    "listCalls": lambda w: Ask("/calls?from=2020-01-01"),
+    "getCall": lambda w: Ask(f"/calls/{w.call.public_id}"),
+    "getCallStatus": lambda w: Ask(f"/calls/{w.call.public_id}/status"),
+    "eraseCall": lambda w: Ask(f"/calls/{w.call.public_id}"),
+    "eraseRep": lambda w: Ask(f"/reps/{w.call.external_user_id}"),
+    "getErasure": lambda w: Ask(f"/erasures/{w.erasure()}"),
+    "getRetention": lambda w: Ask("/retention"),
+    "updateRetention": lambda w: Ask("/retention", {"audioDays": 30}),
+    "listApiKeys": lambda w: Ask("/keys"),
+    "createApiKey": lambda w: Ask("/keys", {"name": "New", "agencies": ["agency_chicago"]}),
+    "revokeApiKey": lambda w: Ask(f"/keys/{w.new_key()[0].public_id}/revoke"),
+    "rotateApiKey": lambda w: Ask(f"/keys/{w.new_key()[0].public_id}/rotate"),
+}
+
+Provoke = Callable[[World, Ask], Ask]
+
+
+def _suspended(world: World, ask: Ask) -> Ask:
+    world.tenant_set(status=Tenant.Status.SUSPENDED)
+    return ask
+
+
+def _revoked(world: World, ask: Ask) -> Ask:
+    row, key = world.new_key(mode=ask.mode)
+    api_key_revoke(tenant=world.acme.tenant, key_id=row.pk)
+    return replace(ask, key=key)
+
+
+def _from_elsewhere(world: World, ask: Ask) -> Ask:
+    return replace(ask, key=world.new_key(mode=ask.mode, allowed_ips=["203.0.113.9"])[1])
+
+
+def _without_scope(world: World, ask: Ask) -> Ask:
+    return replace(ask, key=world.new_key(mode=ask.mode, scopes=["webhooks:write"])[1])
+
+
+def _spent(world: World, ask: Ask) -> Ask:
+    assert world.send("POST", ask).status_code == 200
+    return ask
+
+
+def _too_old(world: World, ask: Ask) -> Ask:
+    with tenant_scope(world.acme.tenant.pk):
+        SessionToken.objects.update(expires_at=Now() - timedelta(seconds=1))
+    return ask
+
+
+def _quota_used_up(world: World, ask: Ask) -> Ask:
+    world.tenant_set(monthly_minutes=0)
+    return ask
+
+
+def _five_keys(world: World, ask: Ask) -> Ask:
+    with tenant_scope(world.acme.tenant.pk):
+        active = ApiKey.objects.filter(revoked_at=None, mode="live").count()
+    for _ in range(5 - active):
+        world.new_key()
+    return ask
+
+
+def _unknown(pattern: str, name: str) -> Provoke:
+    return lambda world, ask: replace(ask, path=re.sub(pattern, name, ask.path))
+
+
+def _ended_key(world: World, ask: Ask) -> Ask:
+    return replace(ask, path=f"/keys/{_revoked_id(world)}/rotate")
+
+
+def _revoked_id(world: World) -> str:
+    row, _ = world.new_key()
+    api_key_revoke(tenant=world.acme.tenant, key_id=row.pk)
+    return row.public_id
+
+
+PROVOKE: dict[str, Provoke] = {
+    "INVALID_REQUEST": lambda w, ask: replace(ask, path=ask.path + "?odd=%00"),
+    "INVALID_API_KEY": lambda w, ask: replace(ask, key="ath_live_junk"),
+    "API_KEY_REVOKED": _revoked,
+    "IP_NOT_ALLOWED": _from_elsewhere,
+    "TENANT_INACTIVE": _suspended,
+    "INSUFFICIENT_SCOPE": _without_scope,
+    "TENANT_QUOTA_EXCEEDED": _quota_used_up,
+    "PAYLOAD_TOO_LARGE": lambda w, ask: replace(ask, body="{}".ljust(1024 * 1024 + 1)),
+    "UNSUPPORTED_MEDIA_TYPE": lambda w, ask: replace(
+        ask, body=ask.body or "{}", content_type="text/plain"
+    ),
+    "INVALID_TOKEN": lambda w, ask: replace(ask, key="not.a.token"),
+    "TOKEN_EXPIRED": _too_old,
+    "TOKEN_ALREADY_USED": _spent,
+    "DRILL_NOT_FOUND": lambda w, ask: replace(ask, body=ask.body | {"drillKey": "no-such-drill"}),
+    "TEST_KEY_REQUIRED": lambda w, ask: replace(ask, key=w.acme.secret),
+    "CALL_NOT_FOUND": lambda w, ask: replace(
+        ask, path=ask.path.replace(w.call.public_id, w.strangers_call.public_id)
+    ),
+    "REP_NOT_FOUND": _unknown("reps/.*", "reps/nobody"),
+    "ERASURE_NOT_FOUND": _unknown("era_.*", f"era_{UNKNOWN}"),
+    "KEY_NOT_FOUND": _unknown("key_[^/]*", f"key_{UNKNOWN}"),
+    "KEY_NOT_ACTIVE": _ended_key,
+    "TOO_MANY_KEYS": _five_keys,
+}
+# What only a fault brings about is raised where every request comes by.
+FAULTS: dict[str, Exception] = {
+    "INTERNAL_ERROR": RuntimeError("a secret text"),
+    "SERVICE_UNAVAILABLE": OperationalError("a secret text"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [(o.id, int(s)) for o in OPERATIONS.values() for s in o.answers() if int(s) < 400],
+)
+def test_what_is_told_of_success_is_true(world, name, status):
+    operation = OPERATIONS[name]
+    answer = world.send(operation.method, GOOD[name](world))
+    assert answer.status_code == status, answer.content
+    assert_described(operation, answer)
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "code"),
+    [(o.id, status, code) for o in OPERATIONS.values() for status, code in o.codes()],
+)
+def test_what_is_told_of_refusals_is_true(world, monkeypatch, settings, name, status, code):
+    operation = OPERATIONS[name]
+    ask = GOOD[name](world)
+    if code == "RATE_LIMITED":
+        settings.RATE_LIMITS = dict.fromkeys(settings.RATE_LIMITS, (1, 60))
+        world.send(operation.method, ask)
+    elif code in FAULTS:
+        monkeypatch.setattr(ApiView, "initial", _raising(FAULTS[code]))
+    else:
+        ask = PROVOKE[code](world, ask)
+    answer = world.send(operation.method, ask)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert b"secret" not in answer.content
+    assert_described(operation, answer)
+
+
+def _raising(error: Exception) -> Callable[..., None]:
+    def initial(*_: Any, **__: Any) -> None:
+        raise error
+
+    return initial
