@@ -4,7 +4,7 @@ HS256 with a key id. Everything that we did not write ourselves is refused, in f
 """
 
 import base64
-import binascii
+import json
 import re
 import uuid
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ def session_jwt_make(claims: SessionClaims, *, ring: Mapping[str, str]) -> str:
 
 def session_jwt_read(token: str, *, ring: Mapping[str, str], now: float) -> SessionClaims:
     """What the token says. Raises TokenExpired for an old one of ours, else InvalidToken."""
-    if len(token) > LONGEST or not _FORM.fullmatch(token) or not _canonical(token):
+    if len(token) > LONGEST or not _FORM.fullmatch(token):
         raise InvalidToken
     try:
         payload = _payload(token, ring)
@@ -74,7 +74,7 @@ def session_jwt_read(token: str, *, ring: Mapping[str, str], now: float) -> Sess
 
 
 def _payload(token: str, ring: Mapping[str, str]) -> dict[str, Any]:
-    header = jwt.get_unverified_header(token)
+    header = _header(token)
     kid = header.get("kid")
     if set(header) != _HEADER or header["typ"] != TYPE or not isinstance(kid, str):
         raise InvalidToken
@@ -120,13 +120,33 @@ def _check_times(payload: Mapping[str, Any], now: float) -> None:
         raise TokenExpired
 
 
-def _canonical(token: str) -> bool:
-    """Base64 lets the last character vary; one token shall have one spelling."""
-    for part in token.split("."):
-        try:
-            raw = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
-        except binascii.Error:
-            return False
-        if base64.urlsafe_b64encode(raw).decode().rstrip("=") != part:
-            return False
-    return True
+def _header(token: str) -> dict[str, Any]:
+    """The header, unverified, of a token in good form: it has one spelling and one meaning.
+
+    Base64 lets the last character vary, JSON lets a name come twice and may be in UTF-16: readers
+    differ in what they make of it, so all of that is a ValueError here.
+    """
+    header, claims, _signature = [_decoded(part) for part in token.split(".")]
+    _object(claims)
+    return _object(header)
+
+
+def _decoded(part: str) -> bytes:
+    raw = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    if base64.urlsafe_b64encode(raw).decode().rstrip("=") != part:
+        raise ValueError("not canonical base64")
+    return raw
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    value = json.loads(raw.decode(), object_pairs_hook=_each_once)
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    return value
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("a name comes twice")
+    return value

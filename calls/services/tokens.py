@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import InterfaceError, OperationalError
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -37,6 +37,7 @@ from tenants.errors import (
 from tenants.isolation import tenant_scope, whole_tenant
 from tenants.models import Tenant
 from tenants.sealing import SealBroken, seal, unseal
+from tenants.selectors import database_now
 
 TENANT_PURPOSE = "athos.session.tenant"
 SLOT_RETRY_SECONDS = 10
@@ -93,7 +94,7 @@ def session_mint(
     _check_quota(tenant)
     with tenant_scope(tenant.pk, agencies=caller.agencies):
         agency_check(caller, external_agency_id)
-        issued_at = _database_now().replace(microsecond=0)
+        issued_at = database_now().replace(microsecond=0)
         row = SessionToken.objects.create(
             tenant=tenant,
             api_key_id=caller.key_id,
@@ -122,14 +123,6 @@ def _check_quota(tenant: Tenant) -> None:
             raise TenantQuotaExceeded
 
 
-def _database_now() -> datetime:
-    """One clock for all web processes; the same decides when the token is spent."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT statement_timestamp()")
-        now: datetime = cursor.fetchall()[0][0]
-    return now
-
-
 # --- redeem --------------------------------------------------------------------------------------
 
 
@@ -150,23 +143,41 @@ def session_redeem(
 ) -> Redeemed | DrillNotFound:
     """Spend the token and make the call, in one transaction.
 
-    A raised error leaves the token unspent. An unknown drill spends it, so that refusal is returned
-    and commits. The token's row is taken first: racers queue there and find it spent.
+    A refusal that is raised leaves the token unspent, as a database that is away does. An unknown
+    drill spends it, so that refusal is returned and commits. A fault of ours takes the call back
+    and spends the token all the same, as the contract says of INTERNAL_ERROR.
     """
-    with tenant_scope(tenant_id):
-        tenant = _tenant_for(tenant_id, wish.origin)
-        session = _consume(tenant, claims.jti)
-        call_id = uuid.uuid4()
-        if not slot_reserve(call_id=call_id, tenant_id=tenant_id):
-            raise ServiceUnavailable(retry_after=SLOT_RETRY_SECONDS)
-        drill = drill_find(tenant=tenant, key=wish.drill_key)
-        if drill is None:
-            slot_free(call_id=call_id)
-            return DrillNotFound()
-        call = _call_create(call_id, session, drill, wish)
-        SessionToken.objects.filter(pk=session.pk).update(call=call)
-    ticket = ticket_sign(call_id=call_id, tenant_id=tenant_id, public_id=call.public_id)
+    try:
+        with tenant_scope(tenant_id):
+            call = _redeem(tenant_id, claims, wish)
+    except (AthosError, OperationalError, InterfaceError):
+        raise
+    except Exception:
+        with tenant_scope(tenant_id):
+            _consume(tenant_id, claims.jti)
+        raise
+    if isinstance(call, DrillNotFound):
+        return call
+    ticket = ticket_sign(call_id=call.pk, tenant_id=tenant_id, public_id=call.public_id)
     return Redeemed(call=call, connection_ticket=ticket, connection_url=connection_url())
+
+
+def _redeem(
+    tenant_id: uuid.UUID, claims: SessionClaims, wish: RedeemRequest
+) -> Call | DrillNotFound:
+    """The token's row is taken before anything is made: racers queue there and find it spent."""
+    tenant = _tenant_for(tenant_id, wish.origin)
+    session = _consume(tenant_id, claims.jti)
+    call_id = uuid.uuid4()
+    if not slot_reserve(call_id=call_id, tenant_id=tenant_id):
+        raise ServiceUnavailable(retry_after=SLOT_RETRY_SECONDS)
+    drill = drill_find(tenant=tenant, key=wish.drill_key)
+    if drill is None:
+        slot_free(call_id=call_id)
+        return DrillNotFound()
+    call = _call_create(call_id, session, drill, wish)
+    SessionToken.objects.filter(pk=session.pk).update(call=call)
+    return call
 
 
 def connection_url() -> str:
@@ -188,9 +199,9 @@ def _tenant_for(tenant_id: uuid.UUID, origin: str) -> Tenant:
     return tenant
 
 
-def _consume(tenant: Tenant, jti: uuid.UUID) -> SessionToken:
+def _consume(tenant_id: uuid.UUID, jti: uuid.UUID) -> SessionToken:
     """Spend the token: one conditional UPDATE by the database's clock, whatever the concurrency."""
-    rows = SessionToken.objects.for_tenant(tenant).filter(jti=jti)
+    rows = SessionToken.objects.for_tenant(tenant_id).filter(jti=jti)
     if not rows.filter(consumed_at=None, expires_at__gt=Now()).update(consumed_at=Now()):
         row = rows.first()
         if row is None:
@@ -223,7 +234,7 @@ def _call_create(
         filters=_filters_known(drill.pack, wish.filters),
         persona_name=drill.pack["persona"]["name"],
         seed=secrets.randbits(63),
-        due_at=_database_now() + JOIN_WITHIN,  # a call that nobody joins fails
+        due_at=database_now() + JOIN_WITHIN,  # a call that nobody joins fails
     )
 
 

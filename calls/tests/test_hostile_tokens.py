@@ -5,10 +5,13 @@ import hashlib
 import hmac
 import json
 import uuid
+import zlib
 from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.conf import settings
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -63,6 +66,25 @@ def without(name: str) -> dict[str, Any]:
 GOOD = signed()
 head, middle, tail = GOOD.split(".")
 TEXT = json.dumps(CLAIMS)
+RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+RSA_PUBLIC = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+RSA_JWK = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(RSA.public_key()))
+EC = ec.generate_private_key(ec.SECP256R1())
+
+
+def twice(value: dict[str, Any], name: str, *, last: Any) -> bytes:
+    """JSON in which a name comes twice."""
+    return f"{json.dumps(value)[:-1]}, {json.dumps(name)}: {json.dumps(last)}}}".encode()
+
+
+def once_more(value: dict[str, Any], name: str, *, first: Any) -> bytes:
+    """The same, the odd value first: a reader that takes the last one sees a good token."""
+    return f"{{{json.dumps(name)}: {json.dumps(first)}, {json.dumps(value)[1:]}".encode()
+
+
+def asymmetric(how: str, key: Any, **more: Any) -> str:
+    return jwt.encode(CLAIMS, key, how, headers={"kid": "k2", "typ": TYPE} | more)
+
 
 HOSTILE: dict[str, str] = {
     # form
@@ -181,11 +203,121 @@ HOSTILE: dict[str, str] = {
     "nbf in the future": signed(claims=CLAIMS | {"nbf": NOW + 60}),
     "nbf before iat": signed(claims=CLAIMS | {"nbf": NOW - 60}),
     "nbf after exp": signed(claims=CLAIMS | {"nbf": NOW + LIFE + 1}),
+    # other people's algorithms, properly signed
+    **{
+        f"really {how}": asymmetric(how, RSA)
+        for how in ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+    },
+    "really ES256": asymmetric("ES256", EC),
+    "RS256 with its own jwk": asymmetric("RS256", RSA, jwk=RSA_JWK),
+    "RS256 with a jku": asymmetric("RS256", RSA, jku="https://evil.example/keys"),
+    "RS256 with an x5u": asymmetric("RS256", RSA, x5u="https://evil.example/cert"),
+    "the public key as our secret": signed(key=RSA_PUBLIC.decode()),
+    "the same, said RS256": signed(HEADER | {"alg": "RS256"}, key=RSA_PUBLIC.decode()),
+    "the jwk as our secret": signed(key=json.dumps(RSA_JWK)),
+    "RS256 signature, said HS256": f"{head}.{middle}." + asymmetric("RS256", RSA).split(".")[2],
+    "half a signature of HS512": f"{head}.{middle}."
+    + part(hmac.new(RING["k2"].encode(), f"{head}.{middle}".encode(), "sha512").digest()[:32]),
+    "signature over the claims only": f"{head}.{middle}."
+    + part(hmac.new(RING["k2"].encode(), middle.encode(), "sha256").digest()),
+    "signature of the JSON": f"{head}.{middle}."
+    + part(hmac.new(RING["k2"].encode(), TEXT.encode(), "sha256").digest()),
+    "signature in hex": f"{head}.{middle}."
+    + hmac.new(RING["k2"].encode(), f"{head}.{middle}".encode(), "sha256").hexdigest(),
+    "signature of another good token": f"{head}.{part(CLAIMS | {'sub': 'other'})}.{tail}",
+    "header of another good token": f"{part(HEADER | {'kid': 'k1'})}.{middle}.{tail}",
+    # tokens in tokens, and not signed as such
+    "a token as claims": signed(HEADER | {"cty": "JWT"}, GOOD.encode()),
+    "a token as a claim": signed(claims={"token": GOOD}),
+    "encrypted": ".".join(
+        [part({"alg": "dir", "enc": "A256GCM"}), "", part(b"i" * 12), middle, part(b"t" * 16)]
+    ),
+    "encrypted by a password": ".".join(
+        [
+            part(
+                {"alg": "PBES2-HS256+A128KW", "enc": "A128GCM", "p2c": 2**31 - 1, "p2s": "c2FsdA"}
+            ),
+            part(b"k" * 24),
+            part(b"i" * 12),
+            middle,
+            part(b"t" * 16),
+        ]
+    ),
+    "claims not encoded, b64 false": f"{part(HEADER | {'b64': False, 'crit': ['b64']})}.{TEXT}."
+    + tail,
+    "b64 false, encoded": signed(HEADER | {"b64": False, "crit": ["b64"]}),
+    "claims detached": f"{head}..{tail}",
+    "claims compressed": signed(HEADER | {"zip": "DEF"}, zlib.compress(TEXT.encode())[2:-4]),
+    "claims compressed a lot": signed(HEADER | {"zip": "DEF"}, zlib.compress(b" " * 10**6)),
+    "JSON serialization": json.dumps({"payload": middle, "protected": head, "signature": tail}),
+    # a name that comes twice: one reader takes the first, another the last
+    **{
+        f"header {name} twice": signed(twice(HEADER, name, last=last))
+        for name, last in {"alg": "none", "kid": "k9", "typ": "JWT"}.items()
+    },
+    **{
+        f"header {name} twice, the good one last": signed(once_more(HEADER, name, first=first))
+        for name, first in {"alg": "none", "kid": "k9", "typ": "JWT", "b64": False}.items()
+    },
+    **{
+        f"{name} twice, the good one last": signed(claims=once_more(CLAIMS, name, first="x"))
+        for name in CLAIMS
+    },
+    **{
+        f"{name} twice, the same": signed(claims=twice(CLAIMS, name, last=CLAIMS[name]))
+        for name in CLAIMS
+    },
+    # other spellings of JSON and of digits
+    "claims in UTF-16": signed(claims=TEXT.encode("utf-16")),
+    "claims in UTF-16 without a mark": signed(claims=TEXT.encode("utf-16-le")),
+    "claims in UTF-32": signed(claims=TEXT.encode("utf-32")),
+    "claims with a mark": signed(claims=b"\xef\xbb\xbf" + TEXT.encode()),
+    "header in UTF-16": signed(json.dumps(HEADER).encode("utf-16")),
+    "header with a mark": signed(b"\xef\xbb\xbf" + json.dumps(HEADER).encode()),
+    "claims and more": signed(claims=TEXT.encode() + b"{}"),
+    "claims with a comment": signed(claims=TEXT.encode() + b"/**/"),
+    "claims with a last comma": signed(claims=TEXT[:-1].encode() + b",}"),
+    "claims in single quotes": signed(claims=TEXT.replace('"', "'").encode()),
+    "claims with a NUL behind": signed(claims=TEXT.encode() + b"\x00"),
+    **{
+        f"exp as {name}": signed(
+            claims=TEXT.replace(f'"exp": {NOW + LIFE}', f'"exp": {digits}').encode()
+        )
+        for name, digits in {
+            "Arabic digits": "".join(chr(0x660 + int(digit)) for digit in str(NOW + LIFE)),
+            "full-width digits": "".join(chr(0xFF10 + int(digit)) for digit in str(NOW + LIFE)),
+            "a power": "1.8000003e9",
+            "a whole float": f"{NOW + LIFE}.0",
+            "hex": hex(NOW + LIFE),
+            "octal": f"0{NOW + LIFE}",
+            "a signed number": f"+{NOW + LIFE}",
+            "grouped digits": f"{NOW + LIFE:_}",
+            "minus infinity": "-Infinity",
+        }.items()
+    },
+    "kid in full-width letters": signed(HEADER | {"kid": "\uff4b2"}),
+    "kid with a NUL": signed(HEADER | {"kid": "k2\x00"}),
+    "kid with a space": signed(HEADER | {"kid": "k2 "}),
+    "kid of 3,000 letters": signed(HEADER | {"kid": "k" * 3000}),
+    "kid an address": signed(HEADER | {"kid": "https://evil.example/key"}),
+    "alg in full-width letters": signed(HEADER | {"alg": "\uff28\uff33256"}),
+    "alg with a dotless i": signed(HEADER | {"alg": "d\u0131r"}),
+    "alg a number": signed(HEADER | {"alg": 256}),
+    "name of a header in capitals": signed({"ALG": "HS256", "kid": "k2", "typ": TYPE}),
+    "names of claims in capitals": signed(claims={n.upper(): v for n, v in CLAIMS.items()}),
+    "jti in full-width digits": signed(claims=CLAIMS | {"jti": "\uff10" + CLAIMS["jti"][1:]}),
+    "jti as a URN": signed(claims=CLAIMS | {"jti": "urn:uuid:" + CLAIMS["jti"]}),
+    "jti a statement": signed(claims=CLAIMS | {"jti": "' OR 1=1 --"}),
+    "iss with a slash": signed(claims=CLAIMS | {"iss": ISSUER + "/"}),
+    "aud with a space": signed(claims=CLAIMS | {"aud": AUDIENCE + " "}),
+    "aud empty": signed(claims=CLAIMS | {"aud": ""}),
+    "a claim of 3,000 letters": signed(claims=CLAIMS | {"more": "m" * 3000}),
+    "a key that is __proto__": signed(claims=CLAIMS | {"__proto__": {"admin": True}}),
 }
 
 
 def test_the_corpus_is_large_and_differs():
-    assert len(HOSTILE) >= 120
+    assert len(set(HOSTILE.values())) >= 230
     assert GOOD not in HOSTILE.values()
 
 
@@ -273,3 +405,24 @@ def test_an_api_key_is_no_session_token_and_the_other_way_round():
     assert code(redeem(acme.secret)) == "INVALID_TOKEN"
     answer = acme.post("/session", {}, Authorization=f"Bearer {acme.token()}")
     assert code(answer) == "INVALID_API_KEY"
+
+
+@pytest.mark.django_db
+def test_signing_keys_turn_while_tokens_are_out(settings):
+    """The steps of docs/session-tokens.md: nobody's token is lost, and the old key ends."""
+    make_drill()
+    make_worker()
+    acme = make_integrator()
+    old = settings.SESSION_TOKEN_KEYS
+    kid = next(iter(old))
+    early, late = acme.token(), acme.token()
+    settings.SESSION_TOKEN_KEYS = old | {"next": "n" * 40}  # known everywhere, not used yet
+    assert jwt.get_unverified_header(acme.token())["kid"] == kid
+    settings.SESSION_TOKEN_KEYS = {"next": "n" * 40} | old
+    fresh = acme.token()
+    assert jwt.get_unverified_header(fresh)["kid"] == "next"
+    assert redeem(early).status_code == 200
+    settings.SESSION_TOKEN_KEYS = {"next": "n" * 40}
+    answer = redeem(late)
+    assert (answer.status_code, code(answer)) == (401, "INVALID_TOKEN")
+    assert redeem(fresh).status_code == 200

@@ -5,7 +5,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models.functions import Now
 from django.test import Client
 from django.utils import timezone
@@ -281,6 +281,30 @@ def test_the_database_decides_when_a_token_is_too_old(acme, ready):
         SessionToken.objects.update(expires_at=Now() - timedelta(seconds=1))
     assert code(redeem(token)) == "TOKEN_EXPIRED"
     assert not consumed(acme)
+
+
+def test_a_fault_of_ours_spends_the_token_and_takes_the_call_back(acme, ready):
+    make_drill("broken", persona={"voice": "af_heart"})  # nameless
+    token = acme.token()
+    answer = redeem(token, {"drillKey": "broken"})
+    assert (answer.status_code, code(answer)) == (500, "INTERNAL_ERROR")
+    assert calls_of(acme) == []
+    assert taken_slots() == 0
+    answer = redeem(token)
+    assert (answer.status_code, code(answer)) == (401, "TOKEN_ALREADY_USED")
+
+
+def test_a_database_that_goes_away_meanwhile_leaves_the_token_unspent(acme, ready, monkeypatch):
+    def gone(*values):
+        raise OperationalError("the connection is lost")
+
+    token = acme.token()
+    with monkeypatch.context() as during:
+        during.setattr("calls.services.tokens._call_create", gone)
+        answer = redeem(token)
+    assert (answer.status_code, code(answer)) == (503, "SERVICE_UNAVAILABLE")
+    assert not consumed(acme)
+    assert redeem(token).status_code == 200
 
 
 @pytest.mark.django_db(transaction=True)

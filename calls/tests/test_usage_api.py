@@ -139,7 +139,8 @@ def test_a_key_of_some_agencies_sees_theirs_only(acme):
 
 
 @pytest.mark.parametrize(
-    "month", ["", "2026", "2026-6", "2026-13", "2026-00", "1999-12", "2026-06-01", "9999-12", "٢٠٢٦-06",
+    "month",
+    ["", "2026", "2026-6", "2026-13", "2026-00", "1999-12", "2026-06-01", "9999-12", "٢٠٢٦-06",
               "last"],
 )  # fmt: skip
 def test_odd_months_are_refused(acme, month):
