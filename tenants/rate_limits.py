@@ -60,11 +60,17 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """What is counted under one name. A cost of 0 only looks."""
+    """Whose requests are counted together. A cost of 0 only looks."""
 
     policy: Policy
-    name: str
+    owner: str
     cost: int = 1
+
+    @property
+    def name(self) -> str:
+        """With the numbers, so that new settings start a new count."""
+        policy = self.policy
+        return f"{policy.name}:{policy.quota}/{policy.window}:{self.owner}"
 
 
 # --- what the API asks for -----------------------------------------------------------------------
@@ -80,7 +86,7 @@ def key_spend(key: str, address: Address | None) -> Standing | None:
     if keys.parse(key) is None:
         return None
     identity = _identity(key)
-    wanted = Bucket(_policy("key"), f"key:{identity}")
+    wanted = Bucket(_policy("key"), identity)
     if identity in _good_keys:
         return _spend([wanted])[0]
     tries, mine = _spend([_tries(address, cost=0), wanted])
@@ -101,7 +107,7 @@ def key_was_unknown(key: str, address: Address | None) -> None:
 
 def redeem_spend(tenant_id: uuid.UUID) -> Standing:
     """Count one try to start a call; browsers hold no key, so the whole tenant shares this."""
-    return _spend([Bucket(_policy("redeem"), f"redeem:{tenant_id}")])[0]
+    return _spend([Bucket(_policy("redeem"), str(tenant_id))])[0]
 
 
 def standing_headers(standing: Standing) -> dict[str, str]:
@@ -229,7 +235,7 @@ def _tries(address: Address | None, *, cost: int) -> Bucket:
     place = str(address)
     if isinstance(address, IPv6Address):
         place = str(ip_network((address, 64), strict=False))
-    return Bucket(_policy("unknown-keys"), f"unknown-keys:{place}", cost)
+    return Bucket(_policy("unknown-keys"), place, cost)
 
 
 def _identity(key: str) -> str:
