@@ -10,6 +10,8 @@ FACTS = (
     "source",
     "externalUserId",
     "externalAgencyId",
+    "endReason",  # of call.ended, like the next one
+    "durationSec",
     "occurredAt",
     "requestId",
     "reason",

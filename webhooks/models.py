@@ -48,7 +48,7 @@ class Endpoint(TenantRow):
     description = models.CharField(max_length=200, blank=True)
     event_types = ArrayField(
         models.CharField(max_length=60), default=list, blank=True
-    )  # empty: all
+    )  # empty: call.scored
     enabled = models.BooleanField(default=True)
     disabled_at = models.DateTimeField(null=True, blank=True)
     disabled_reason = models.CharField(max_length=12, choices=DisabledReason, blank=True)
@@ -73,7 +73,7 @@ class Endpoint(TenantRow):
 class Event(TenantRow):
     """Something that happened once. Its body never changes: each attempt sends these bytes.
 
-    Only the tenant's retention empties it, when no delivery of it is pending (`webhooks.retention`).
+    Only the tenant's retention empties it, once no delivery of it is pending.
 
     `subject_id` is the row it is about, a call's id for `call.scored`; nothing above webhooks is
     known here, so it is not a foreign key.

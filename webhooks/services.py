@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -29,7 +29,11 @@ from work.bell import ring
 from work.claims import Claim
 
 CALL_SCORED = "call.scored"
-EVENT_TYPES = (CALL_SCORED,)
+CALL_STARTED = "call.started"
+CALL_ENDED = "call.ended"
+CALL_SCORE_FAILED = "call.score_failed"
+OPT_IN = (CALL_STARTED, CALL_ENDED, CALL_SCORE_FAILED)  # only for endpoints that name them
+EVENT_TYPES = (CALL_SCORED, *OPT_IN)
 ENDPOINTS_MAX = 16  # per tenant
 GRACE = timedelta(hours=24)  # how long the previous secret signs too
 GRACE_LONGEST = timedelta(days=7)
@@ -77,15 +81,37 @@ def event_publish(
     return event
 
 
+def event_offer(
+    *,
+    tenant_id: uuid.UUID,
+    type: str,  # noqa: A002
+    subject_id: uuid.UUID,
+    body: Mapping[str, object],
+    test: RehearsalPlan | None = None,
+) -> None:
+    """The same for an event that endpoints ask for by name: when none does, nothing is kept."""
+    with tenant_scope(tenant_id):
+        if _wanting(tenant_id, type, test).exists():
+            event_publish(
+                tenant_id=tenant_id, type=type, subject_id=subject_id, body=body, test=test
+            )
+
+
+def _wanting(tenant_id: uuid.UUID, type_: str, test: RehearsalPlan | None) -> QuerySet[Endpoint]:
+    """Who is told. An endpoint that names no events gets the contract's one."""
+    named = Q(event_types__contains=[type_])
+    return Endpoint.objects.for_tenant(tenant_id).filter(
+        named if type_ in OPT_IN else named | Q(event_types=[]),
+        enabled=True,
+        mode=ApiKey.Mode.LIVE if test is None else ApiKey.Mode.TEST,
+    )
+
+
 def _deliveries_create(event: Event, test: RehearsalPlan | None) -> None:
     plan = test or RehearsalPlan()
     if plan.rehearsal == Rehearsal.NEVER:
         return
-    wanting = Endpoint.objects.for_tenant(event.tenant_id).filter(
-        Q(event_types=[]) | Q(event_types__contains=[event.type]),
-        enabled=True,
-        mode=ApiKey.Mode.LIVE if test is None else ApiKey.Mode.TEST,
-    )
+    wanting = _wanting(event.tenant_id, event.type, test)
     deliveries = [
         Delivery(
             tenant_id=event.tenant_id,

@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from calls.models import Call, LiveSlot
 from calls.services.live import slot_free
 from calls.services.outcomes import call_fail
+from calls.services.telling import tell_ended
 from work.bell import ring
 from work.claims import Claim
 
@@ -42,6 +43,7 @@ def call_end_lost(claim: Claim[Call]) -> None:
         fields = ["stage", "end_reason", "ended_at", "due_at", "epoch", "updated_at"]
         call.save(update_fields=fields)
         slot_free(call_id=call.pk)
+        tell_ended(call.pk)
         transaction.on_commit(lambda: ring("transcribe"), robust=True)
 
 

@@ -18,6 +18,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from calls.models import Call, LiveSlot, LiveWorker, RecordingPart, Turn
+from calls.services.telling import tell_ended, tell_started
 from tenants.isolation import tenant_scope
 from work.bell import ring
 
@@ -104,6 +105,7 @@ def call_live(*, call: OwnedCall) -> None:
         began = rows.update(stage=Call.Stage.LIVE, started_at=Now(), due_at=None, updated_at=Now())
         if not began:
             raise CallNotOurs
+        tell_started(call.id)
 
 
 @contextmanager
@@ -176,7 +178,7 @@ def call_end(*, call: OwnedCall, reason: str, seconds: float) -> None:
     """Close the call and free its slot. Ending it twice is harmless."""
     with tenant_scope(call.tenant_id):
         rows = Call.objects.filter(pk=call.id, epoch=call.epoch, stage=Call.Stage.LIVE)
-        rows.update(
+        ended = rows.update(
             stage=Call.Stage.ENDED,
             end_reason=reason,
             ended_at=F("started_at") + timedelta(seconds=seconds),
@@ -184,6 +186,8 @@ def call_end(*, call: OwnedCall, reason: str, seconds: float) -> None:
             updated_at=Now(),
         )
         slot_free(call_id=call.id)
+        if ended:
+            tell_ended(call.id)
         transaction.on_commit(lambda: ring("transcribe"))
 
 
