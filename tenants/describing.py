@@ -144,3 +144,11 @@ def query(name: str, schema: Schema, *, example: Any = None, required: bool = Fa
 
 def in_path(name: str, schema: Schema, *, example: str) -> Schema:
     return query(name, schema, example=example, required=True) | {"in": "path"}
+
+
+def named_examples(examples: Mapping[str, Any]) -> Schema:
+    """Examples are named by a few words; the document wants a name and a summary."""
+    return {
+        summary.lower().replace(" ", "-"): {"summary": summary, "value": value}
+        for summary, value in examples.items()
+    }

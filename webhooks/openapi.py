@@ -1,115 +1,436 @@
-"""The webhook as the API's document describes it. docs/webhooks.md is the whole story."""
+"""Webhook endpoints and their log as the API's document describes them."""
 
-from tenants.describing import Schema, Tag, boolean, moment, nullable, obj, text
-from webhooks.services import EVENT_TYPES
+from collections.abc import Mapping
 
-WEBHOOKS = Tag(
-    "Webhooks",
-    "What Athos posts to your endpoints. Verify the signature over the raw body, refuse times more"
-    " than 300 seconds away, ignore a `webhookId` that you have had, and answer any 2xx within 15"
-    " seconds.",
+from tenants.api import ApiView
+from tenants.describing import (
+    Answer,
+    Operation,
+    Schema,
+    array,
+    boolean,
+    in_path,
+    integer,
+    moment,
+    name_text,
+    nullable,
+    number,
+    obj,
+    query,
+    ref,
+    text,
 )
+from tenants.models import ApiKey
+from webhooks import api
+from webhooks.addresses import URL_LONGEST
+from webhooks.endpoints import LONGEST_DESCRIPTION
+from webhooks.errors import (
+    EndpointNotFound,
+    EndpointUrlRefused,
+    EventExpired,
+    EventNotFound,
+    SecretRotating,
+    TooManyEndpoints,
+)
+from webhooks.event_openapi import SCORED_EXAMPLE, WEBHOOKS
+from webhooks.log import CURSOR_LONGEST, DELIVERIES_PAGE
+from webhooks.models import Delivery, Endpoint
+from webhooks.replaying import REPLAYED_AT_ONCE
+from webhooks.services import ENDPOINTS_MAX, EVENT_TYPES
+
+ENDPOINT_ID = "ep_Vx3kQpWz0aBcD1eF2gH3i"
+WEBHOOK_ID = str(SCORED_EXAMPLE["webhookId"])
+_ENDPOINT_ID = text("Names the endpoint.", pattern=r"^ep_[A-Za-z0-9_-]{21}$")
+_WEBHOOK_ID = text("Names the event, in the body and the header.", pattern=r"^wh_[0-9a-f-]{36}$")
+
+_URL = text("HTTPS, on the public internet.", minLength=1, maxLength=URL_LONGEST)
+_EVENT_TYPES = array("Which events to send; empty: all.", text("One.", enum=list(EVENT_TYPES)))
+_DESCRIPTION = name_text("For people.", longest=LONGEST_DESCRIPTION)
+
+_ENDPOINT: dict[str, Schema] = {
+    "id": _ENDPOINT_ID,
+    "url": text("Where we post."),
+    "description": text("For people; may be empty."),
+    "eventTypes": array("Which events are sent; empty: all.", text("One.")),
+    "enabled": boolean("Whether we post."),
+    "disabledAt": nullable(moment("Since when we don't.")),
+    "disabledReason": nullable(ref("EndpointDisabledReason")),
+    "mode": text("Events of live calls, or of the sandbox.", enum=list(ApiKey.Mode.values)),
+    "previousSecretUntil": nullable(moment("Until then the secret before signs too.")),
+    "createdAt": moment("When it was made."),
+}
+_EVENT: dict[str, Schema] = {
+    "webhookId": _WEBHOOK_ID,
+    "event": text("Which event."),
+    "createdAt": moment("When it happened."),
+}
+_STATE = text(
+    "`pending` waits for its next attempt; `abandoned`: its endpoint was disabled meanwhile.",
+    enum=list(Delivery.State.values),
+)
+_DELIVERY: dict[str, Schema] = {
+    "state": ref("DeliveryState"),
+    "attempts": integer("Tries so far.", minimum=0),
+    "lastStatus": nullable(integer("HTTP status of the last answer.")),
+    "lastFailure": nullable(text("Why the last try failed: a code of docs/webhooks.")),
+    "nextTryAt": nullable(moment("When it is tried again.")),
+    "endedAt": nullable(moment("When it was over.")),
+}
+_CURSOR = nullable(text("For the next page; `null` on the last."))
+
+
+def _milliseconds(what: str) -> Schema:
+    return nullable(integer(f"Milliseconds: {what}.", minimum=0))
+
 
 SHAPES: dict[str, Schema] = {
-    "CallScoredEvent": obj(
-        "A call was scored, or given up. It names the call and holds neither score nor transcript.",
-        {
-            "event": text("Ignore events that you don't know.", const=EVENT_TYPES[0]),
-            "success": boolean("Whether there is a score to fetch."),
-            "callId": text("For `GET /calls/{callId}`."),
-            "source": text("Where the call came from: `roleplay`."),
-            "externalUserId": text("Your name of the rep."),
-            "externalAgencyId": nullable(text("Your name of the agency.")),
-            "occurredAt": moment("When it happened."),
-            "requestId": text("Tell it to us when something is odd."),
-            "reason": text(
-                "Only when `success` is false: `SCORING_INCOMPLETE` and others; the list may grow."
-            ),
-            "reasonMessage": text("The reason as a sentence."),
-            "webhookId": text("The same on every attempt and replay.", pattern="^wh_"),
-        },
-        optional=("reason", "reasonMessage"),
-    )
-}
-
-SCORED_EXAMPLE = {
-    "event": "call.scored",
-    "success": True,
-    "callId": "athos_call_GZ1DjOkZv_VEPoE-CJ8mp",
-    "source": "roleplay",
-    "externalUserId": "rep_8842",
-    "externalAgencyId": "agency_chicago",
-    "occurredAt": "2026-06-05T18:09:14.000Z",
-    "requestId": "req_6f1c2a0e-9d3b-4f5e-8a7c-1b2d3e4f5a6b",
-    "webhookId": "wh_2c7e9a04-5b1d-4e8f-9a6c-3d2e1f0a9b8c",
-}
-FAILED_EXAMPLE = {
-    **SCORED_EXAMPLE,
-    "success": False,
-    "reason": "REP_NEVER_SPOKE",
-    "reasonMessage": "The rep did not speak in this call.",
-}
-
-
-def _header(name: str, schema: Schema, example: str) -> Schema:
-    description = schema.pop("description")
-    return {
-        "name": name,
-        "in": "header",
-        "required": True,
-        "description": description,
-        "schema": schema,
-        "example": example,
-    }
-
-
-DELIVERY_HEADERS: tuple[Schema, ...] = (
-    _header(
-        "X-Athos-Signature",
-        text(
-            "`t` is the time in Unix seconds, `v1` the HMAC-SHA256 of `t`, a full stop and the raw"
-            " body, keyed with the whole secret as text. Two `v1` while a secret rotates.",
-            pattern=r"^t=\d+(,v1=[0-9a-f]{64}){1,2}$",
-        ),
-        "t=1749139254,v1=5257a869e7ecebeda32affa62cdca3fa51cad7e77a0e56ff536d0ce8e108d8bd",
+    "EndpointDisabledReason": text(
+        "`gone`: your endpoint answered 410.", enum=list(Endpoint.DisabledReason.values)
     ),
-    _header("X-Athos-Webhook-Id", text("The `webhookId` of the body."), "wh_2c7e9a04-5b1d-4e8f…"),
-    _header("webhook-id", text("The same, for Standard Webhooks."), "wh_2c7e9a04-5b1d-4e8f…"),
-    _header("webhook-timestamp", text("Unix seconds.", pattern=r"^\d+$"), "1749139254"),
-    _header(
-        "webhook-signature",
-        text("`v1,` and base64, as Standard Webhooks wants it; several are parted by a space."),
-        "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    "WebhookEndpoint": obj("A URL of yours that hears of events.", _ENDPOINT),
+    "NewWebhookSecret": obj(
+        "An endpoint with its secret.",
+        _ENDPOINT | {"secret": text("Shown this once. Sign with it.", pattern="^whsec_")},
+    ),
+    "WebhookEndpointList": obj(
+        "All endpoints.",
+        {"data": array(f"The oldest first; {ENDPOINTS_MAX} at most.", ref("WebhookEndpoint"))},
+    ),
+    "WebhookEndpointRequest": obj(
+        "The endpoint that is wanted.",
+        {
+            "url": _URL,
+            "description": nullable(_DESCRIPTION),
+            "eventTypes": nullable(_EVENT_TYPES | {"maxItems": api.MOST_EVENT_TYPES}),
+        },
+        optional=("description", "eventTypes"),
+    ),
+    "WebhookEndpointChanges": obj(
+        "What is to change; what is left out or null stays.",
+        {
+            "url": nullable(_URL),
+            "description": nullable(_DESCRIPTION),
+            "eventTypes": nullable(_EVENT_TYPES | {"maxItems": api.MOST_EVENT_TYPES}),
+            "enabled": nullable(boolean("Whether we post there.")),
+        },
+        optional=("url", "description", "eventTypes", "enabled"),
+    ),
+    "RotateSecretRequest": obj(
+        "For how long the old secret signs too.",
+        {"graceHours": number("Without it a day; 0 ends it at once.", minimum=0, maximum=168)},
+        optional=("graceHours",),
+    ),
+    "WebhookSent": obj("A message on its way.", {"webhookId": _WEBHOOK_ID}),
+    "ReplayFailedRequest": obj(
+        "What to send again.",
+        {"since": moment("What failed or was abandoned from then on. Without a zone: UTC.")},
+    ),
+    "ReplayEventRequest": obj(
+        "Where to send it again.",
+        {"endpointId": nullable(text("One endpoint; without it all that it went to."))},
+        optional=("endpointId",),
+    ),
+    "Replayed": obj(
+        "What is sent again.", {"deliveries": integer("How many deliveries.", minimum=0)}
+    ),
+    "DeliveryState": _STATE,
+    "DeliveryRow": obj("An event on its way to the endpoint.", _EVENT | _DELIVERY),
+    "DeliveryPage": obj(
+        "A page of deliveries.",
+        {"data": array("The newest first.", ref("DeliveryRow")), "nextCursor": _CURSOR},
+    ),
+    "Attempt": obj(
+        "One try. `null` where it did not get that far.",
+        {
+            "number": integer("1 is the first.", minimum=1),
+            "startedAt": moment("When it began."),
+            "status": nullable(integer("HTTP status of your answer.")),
+            "failure": nullable(text("Why it failed: a code of docs/webhooks.")),
+            "lookupMs": _milliseconds("the host's name"),
+            "connectMs": _milliseconds("TCP and TLS"),
+            "answerMs": _milliseconds("connected to the head of your answer"),
+            "totalMs": integer("Milliseconds: all of it.", minimum=0),
+            "requestHeaders": {
+                "type": "object",
+                "description": "What we sent.",
+                "additionalProperties": {"type": "string"},
+            },
+            "responseBody": text("The first 1,024 bytes of your answer."),
+        },
+    ),
+    "EventDelivery": obj(
+        "The way to one endpoint.",
+        {"endpointId": _ENDPOINT_ID}
+        | _DELIVERY
+        | {"log": array("Every try, in order.", ref("Attempt"))},
+    ),
+    "WebhookEvent": obj(
+        "An event with everything that was tried.",
+        _EVENT
+        | {
+            "body": nullable(text("The exact text that we post; `null` once it was deleted.")),
+            "deliveries": array("One for each endpoint.", ref("EventDelivery")),
+        },
+    ),
+}
+
+ENDPOINT_EXAMPLE = {
+    "id": ENDPOINT_ID,
+    "url": "https://crm.example.com/hooks/athos",
+    "description": "CRM",
+    "eventTypes": [],
+    "enabled": True,
+    "disabledAt": None,
+    "disabledReason": None,
+    "mode": "live",
+    "previousSecretUntil": None,
+    "createdAt": "2026-06-05T18:05:00.000Z",
+}
+NEW_EXAMPLE = ENDPOINT_EXAMPLE | {"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw…"}
+DELIVERY_EXAMPLE = {
+    "state": "delivered",
+    "attempts": 2,
+    "lastStatus": 200,
+    "lastFailure": None,
+    "nextTryAt": None,
+    "endedAt": "2026-06-05T18:09:20.410Z",
+}
+_EVENT_EXAMPLE = {
+    "webhookId": WEBHOOK_ID,
+    "event": "call.scored",
+    "createdAt": "2026-06-05T18:09:14.000Z",
+}
+ATTEMPT_EXAMPLE = {
+    "number": 1,
+    "startedAt": "2026-06-05T18:09:14.310Z",
+    "status": 503,
+    "failure": "HTTP_STATUS",
+    "lookupMs": 4,
+    "connectMs": 31,
+    "answerMs": 118,
+    "totalMs": 154,
+    "requestHeaders": {"X-Athos-Webhook-Id": WEBHOOK_ID},
+    "responseBody": "try later",
+}
+EVENT_EXAMPLE = _EVENT_EXAMPLE | {
+    "body": '{"event":"call.scored","success":true}',
+    "deliveries": [{"endpointId": ENDPOINT_ID, **DELIVERY_EXAMPLE, "log": [ATTEMPT_EXAMPLE]}],
+}
+
+_PATH_ENDPOINT = in_path("endpointId", _ENDPOINT_ID, example=ENDPOINT_ID)
+_PATH_EVENT = in_path("webhookId", _WEBHOOK_ID, example=WEBHOOK_ID)
+_SHOWN = Answer(
+    description="The endpoint.",
+    schema=ref("WebhookEndpoint"),
+    examples={"An endpoint": ENDPOINT_EXAMPLE},
+)
+_REPLAYED = Answer(
+    status=202,
+    description="It is on its way.",
+    schema=ref("Replayed"),
+    examples={"Three deliveries": {"deliveries": 3}},
+)
+
+
+LIST = Operation(
+    id="listWebhookEndpoints",
+    tag=WEBHOOKS,
+    summary="List webhook endpoints",
+    description="All endpoints of the key's mode.",
+    answers=(
+        Answer(
+            description="The endpoints.",
+            schema=ref("WebhookEndpointList"),
+            examples={"One endpoint": {"data": [ENDPOINT_EXAMPLE]}},
+        ),
+    ),
+)
+CREATE = Operation(
+    id="createWebhookEndpoint",
+    tag=WEBHOOKS,
+    summary="Add a webhook endpoint",
+    description=(
+        "Its secret is in this answer and nowhere else. A test key's endpoints hear of sandbox"
+        " calls only."
+    ),
+    body=ref("WebhookEndpointRequest"),
+    body_examples={
+        "An endpoint": {"url": "https://crm.example.com/hooks/athos", "description": "CRM"}
+    },
+    answers=(
+        Answer(
+            status=201,
+            description="The endpoint and its secret, shown this once.",
+            schema=ref("NewWebhookSecret"),
+            examples={"An endpoint": NEW_EXAMPLE},
+        ),
+    ),
+    errors=(
+        EndpointUrlRefused,
+        TooManyEndpoints,
+    ),
+)
+READ = Operation(
+    id="getWebhookEndpoint",
+    tag=WEBHOOKS,
+    summary="Read a webhook endpoint",
+    description="One endpoint, without its secret.",
+    parameters=(_PATH_ENDPOINT,),
+    answers=(_SHOWN,),
+    errors=(EndpointNotFound,),
+)
+UPDATE = Operation(
+    id="updateWebhookEndpoint",
+    tag=WEBHOOKS,
+    summary="Change a webhook endpoint",
+    description=(
+        "All of the change or nothing of it. Enabling it again does not send what was abandoned"
+        " meanwhile: replay that."
+    ),
+    parameters=(_PATH_ENDPOINT,),
+    body=ref("WebhookEndpointChanges"),
+    body_examples={"Enable again": {"enabled": True}},
+    answers=(_SHOWN,),
+    errors=(
+        EndpointNotFound,
+        EndpointUrlRefused,
+    ),
+)
+DELETE = Operation(
+    id="deleteWebhookEndpoint",
+    tag=WEBHOOKS,
+    summary="Remove a webhook endpoint",
+    description="With its log. Nothing more is sent there.",
+    parameters=(_PATH_ENDPOINT,),
+    answers=(Answer(status=204, description="It is gone."),),
+    errors=(EndpointNotFound,),
+)
+ROTATE = Operation(
+    id="rotateWebhookSecret",
+    tag=WEBHOOKS,
+    summary="Replace a webhook secret",
+    description=(
+        "The old secret signs too for a day, or as long as you say. Two at most: a second"
+        " rotation within that time is refused, unless the grace is 0."
+    ),
+    parameters=(_PATH_ENDPOINT,),
+    body=ref("RotateSecretRequest"),
+    body_optional=True,
+    body_examples={"In an hour": {"graceHours": 1}},
+    answers=(
+        Answer(
+            description="The endpoint and its new secret, shown this once.",
+            schema=ref("NewWebhookSecret"),
+            examples={
+                "A new secret": NEW_EXAMPLE | {"previousSecretUntil": "2026-06-06T18:05:00.000Z"}
+            },
+        ),
+    ),
+    errors=(
+        EndpointNotFound,
+        SecretRotating,
+    ),
+)
+TEST = Operation(
+    id="sendTestWebhook",
+    tag=WEBHOOKS,
+    summary="Send a test event",
+    description="Posts a signed `endpoint.test` to the endpoint, which must be enabled.",
+    parameters=(_PATH_ENDPOINT,),
+    answers=(
+        Answer(
+            status=202,
+            description="It is on its way.",
+            schema=ref("WebhookSent"),
+            examples={"Sent": {"webhookId": WEBHOOK_ID}},
+        ),
+    ),
+    errors=(EndpointNotFound,),
+)
+REPLAY_FAILED = Operation(
+    id="replayFailedWebhooks",
+    tag=WEBHOOKS,
+    summary="Send again what failed",
+    description=(
+        "What failed or was abandoned at this endpoint since then, the oldest first,"
+        f" {REPLAYED_AT_ONCE} at once: ask again for more."
+    ),
+    parameters=(_PATH_ENDPOINT,),
+    body=ref("ReplayFailedRequest"),
+    body_examples={"Since this morning": {"since": "2026-06-05T06:00:00.000Z"}},
+    answers=(_REPLAYED,),
+    errors=(EndpointNotFound,),
+)
+DELIVERIES = Operation(
+    id="listWebhookDeliveries",
+    tag=WEBHOOKS,
+    summary="List what was sent to an endpoint",
+    description="The newest first, page by page.",
+    parameters=(
+        _PATH_ENDPOINT,
+        query("state", _STATE),
+        query("limit", integer("Rows of a page.", minimum=1, maximum=100, default=DELIVERIES_PAGE)),
+        query("cursor", text("`nextCursor` of the page before.", maxLength=CURSOR_LONGEST)),
+    ),
+    answers=(
+        Answer(
+            description="A page.",
+            schema=ref("DeliveryPage"),
+            examples={
+                "The last page": {"data": [_EVENT_EXAMPLE | DELIVERY_EXAMPLE], "nextCursor": None}
+            },
+        ),
+    ),
+    errors=(EndpointNotFound,),
+)
+EVENT = Operation(
+    id="getWebhookEvent",
+    tag=WEBHOOKS,
+    summary="Read an event and its attempts",
+    description=(
+        "Why did my system not hear of it? This is the answer: what was sent, when, and what came"
+        " back."
+    ),
+    parameters=(_PATH_EVENT,),
+    answers=(
+        Answer(
+            description="The event.",
+            schema=ref("WebhookEvent"),
+            examples={"Delivered at the second try": EVENT_EXAMPLE},
+        ),
+    ),
+    errors=(EventNotFound,),
+)
+REPLAY = Operation(
+    id="replayWebhookEvent",
+    tag=WEBHOOKS,
+    summary="Send an event again",
+    description=(
+        "With its own id, to one endpoint or to all it went to; what is still pending is left"
+        " alone."
+    ),
+    parameters=(_PATH_EVENT,),
+    body=ref("ReplayEventRequest"),
+    body_optional=True,
+    body_examples={"To one endpoint": {"endpointId": ENDPOINT_ID}},
+    answers=(_REPLAYED,),
+    errors=(
+        EventNotFound,
+        EndpointNotFound,
+        EventExpired,
     ),
 )
 
-CALL_SCORED = {
-    "post": {
-        "operationId": "callScored",
-        "tags": [WEBHOOKS.name],
-        "summary": "A call was scored, or given up",
-        "description": (
-            "Sent at least once to each of your endpoints, in no particular order, the moment"
-            " that a call finishes scoring. Everything but a 2xx within 15 seconds is tried again:"
-            " twelve attempts over 78 hours. `410` disables the endpoint."
-        ),
-        "security": [],
-        "parameters": list(DELIVERY_HEADERS),
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {
-                    "schema": {"$ref": "#/components/schemas/CallScoredEvent"},
-                    "examples": {
-                        "scored": {"summary": "The call has its score.", "value": SCORED_EXAMPLE},
-                        "failed": {"summary": "There is no score.", "value": FAILED_EXAMPLE},
-                    },
-                }
-            },
-        },
-        "responses": {
-            "2XX": {"description": "You have it. The body of your answer does not matter."},
-            "410": {"description": "You want no more: the endpoint is disabled at once."},
-        },
-    }
+OPERATIONS: Mapping[tuple[type[ApiView], str], Operation] = {
+    (api.EndpointListApi, "GET"): LIST,
+    (api.EndpointListApi, "POST"): CREATE,
+    (api.EndpointApi, "GET"): READ,
+    (api.EndpointApi, "PATCH"): UPDATE,
+    (api.EndpointApi, "DELETE"): DELETE,
+    (api.EndpointRotateApi, "POST"): ROTATE,
+    (api.EndpointTestApi, "POST"): TEST,
+    (api.EndpointReplayApi, "POST"): REPLAY_FAILED,
+    (api.EndpointDeliveriesApi, "GET"): DELIVERIES,
+    (api.EventApi, "GET"): EVENT,
+    (api.EventReplayApi, "POST"): REPLAY,
 }

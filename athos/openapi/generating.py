@@ -11,12 +11,22 @@ from drf_spectacular.plumbing import ComponentRegistry
 import calls.erasure.openapi
 import calls.openapi
 import calls.sandbox.openapi
+import calls.usage.openapi
 import scoring.openapi
 import tenants.openapi
+import webhooks.event_openapi
 import webhooks.openapi
 from athos.openapi import errors
 from tenants.api import ApiView
-from tenants.describing import Answer, Credential, Operation, Schema, integer, text
+from tenants.describing import (
+    Answer,
+    Credential,
+    Operation,
+    Schema,
+    integer,
+    named_examples,
+    text,
+)
 
 API_PREFIX = "/api/external/v1"
 
@@ -24,6 +34,8 @@ _DESCRIBED: Mapping[tuple[type[ApiView], str], Operation] = {
     **calls.openapi.OPERATIONS,
     **calls.sandbox.openapi.OPERATIONS,
     **calls.erasure.openapi.OPERATIONS,
+    **webhooks.openapi.OPERATIONS,
+    **calls.usage.openapi.OPERATIONS,
     **tenants.openapi.OPERATIONS,
 }
 OPERATIONS = {
@@ -35,10 +47,11 @@ SHAPES: Mapping[str, Schema] = {
     **calls.sandbox.openapi.SHAPES,
     **calls.erasure.openapi.SHAPES,
     **tenants.openapi.SHAPES,
+    **calls.usage.openapi.SHAPES,
     **scoring.openapi.SHAPES,
     **webhooks.openapi.SHAPES,
+    **webhooks.event_openapi.SHAPES,
 }
-WEBHOOKS = {"call.scored": webhooks.openapi.CALL_SCORED}
 
 
 def _header(schema: Schema, *, required: bool = True) -> Schema:
@@ -109,9 +122,9 @@ def document(*, public_url: str) -> dict[str, Any]:
     made: dict[str, Any] = SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
     made["servers"] = [{"url": public_url + API_PREFIX}]
     described = list(OPERATIONS.values())
-    tags = dict.fromkeys([*(operation.tag for operation in described), webhooks.openapi.WEBHOOKS])
+    tags = dict.fromkeys(operation.tag for operation in described)
     made["tags"] = [{"name": tag.name, "description": tag.description} for tag in tags]
-    made["webhooks"] = {name: dict(item) for name, item in WEBHOOKS.items()}
+    made["webhooks"] = dict(webhooks.event_openapi.MESSAGES)
     made["components"] = {
         "schemas": {**SHAPES, **errors.error_shapes(described)},
         "responses": errors.error_answers(described),
@@ -161,9 +174,5 @@ def _answer(answer: Answer) -> Schema:
 
 
 def _json(schema: Schema, examples: Mapping[str, Any]) -> Schema:
-    """Examples are named by a sentence; the document wants a name and a summary."""
-    named = {
-        summary.lower().replace(" ", "-"): {"summary": summary, "value": value}
-        for summary, value in examples.items()
-    }
-    return {"application/json": {"schema": schema} | ({"examples": named} if named else {})}
+    named = {"examples": named_examples(examples)} if examples else {}
+    return {"application/json": {"schema": schema} | named}

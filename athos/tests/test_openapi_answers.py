@@ -24,6 +24,8 @@ from tenants.api import ApiView
 from tenants.isolation import tenant_scope
 from tenants.models import ApiKey, Tenant
 from tenants.services import ALL_SCOPES, api_key_create, api_key_revoke
+from webhooks.models import Attempt, Delivery, Event
+from webhooks.services import CALL_SCORED, ENDPOINTS_MAX, endpoint_create, event_publish
 
 pytestmark = pytest.mark.django_db
 
@@ -71,6 +73,35 @@ class World:
         answer = self.send("DELETE", Ask(f"/calls/{_scored(self.acme.tenant).public_id}"))
         return str(answer.json()["erasureId"])
 
+    def endpoint(self, name: str | None = None) -> str:
+        """The address of an endpoint that is just made, or of all of them."""
+        made, _ = endpoint_create(tenant=self.acme.tenant, url=HOOK)
+        return "/webhook-endpoints" if name == "" else f"/webhook-endpoints/{made.public_id}"
+
+    def delivered(self) -> tuple[str, str]:
+        """The addresses of an endpoint and of an event that it was tried with and refused."""
+        endpoint = self.endpoint()
+        event = event_publish(
+            tenant_id=self.acme.tenant.pk,
+            type=CALL_SCORED,
+            subject_id=self.call.pk,
+            body={"success": True, "callId": self.call.public_id},
+        )
+        with tenant_scope(self.acme.tenant.pk):
+            delivery = Delivery.objects.get(event=event)
+            Attempt.objects.create(
+                tenant=self.acme.tenant,
+                delivery=delivery,
+                number=1,
+                started_at=Now(),
+                total_ms=154,
+                status=503,
+                error="HTTP_STATUS",
+                response_body="try later",
+                request_headers={"X-Athos-Webhook-Id": event.public_id},
+            )
+        return endpoint, f"/webhook-events/{event.public_id}"
+
     def send(self, method: str, ask: Ask) -> Any:
         own = self.acme.secret if ask.mode == "live" else self.test_key
         body = ask.body if isinstance(ask.body, str) else json.dumps(ask.body)
@@ -97,6 +128,7 @@ def world(settings, tmp_path) -> World:
     return World()
 
 
+HOOK = "https://crm.example.com/hooks"
 REP = {"drillKey": "ma-full-sale", "externalUserId": "rep_1"}
 GOOD: dict[str, Callable[[World], Ask]] = {
     "mintSessionToken": lambda w: Ask("/session", {"externalUserId": "rep_1"}),
@@ -110,6 +142,18 @@ GOOD: dict[str, Callable[[World], Ask]] = {
     "getErasure": lambda w: Ask(f"/erasures/{w.erasure()}"),
     "getRetention": lambda w: Ask("/retention"),
     "updateRetention": lambda w: Ask("/retention", {"audioDays": 30}),
+    "getUsage": lambda w: Ask("/usage?by=agency"),
+    "listWebhookEndpoints": lambda w: Ask(w.endpoint("")),
+    "createWebhookEndpoint": lambda w: Ask("/webhook-endpoints", {"url": HOOK}),
+    "getWebhookEndpoint": lambda w: Ask(w.endpoint()),
+    "updateWebhookEndpoint": lambda w: Ask(w.endpoint(), {"url": HOOK, "enabled": False}),
+    "deleteWebhookEndpoint": lambda w: Ask(w.endpoint()),
+    "rotateWebhookSecret": lambda w: Ask(w.endpoint() + "/rotate-secret"),
+    "sendTestWebhook": lambda w: Ask(w.endpoint() + "/test"),
+    "replayFailedWebhooks": lambda w: Ask(w.endpoint() + "/replay", {"since": "2026-06-05"}),
+    "listWebhookDeliveries": lambda w: Ask(w.delivered()[0] + "/deliveries"),
+    "getWebhookEvent": lambda w: Ask(w.delivered()[1]),
+    "replayWebhookEvent": lambda w: Ask(w.delivered()[1] + "/replay"),
     "listApiKeys": lambda w: Ask("/keys"),
     "createApiKey": lambda w: Ask("/keys", {"name": "New", "agencies": ["agency_chicago"]}),
     "revokeApiKey": lambda w: Ask(f"/keys/{w.new_key()[0].public_id}/revoke"),
@@ -135,7 +179,8 @@ def _from_elsewhere(world: World, ask: Ask) -> Ask:
 
 
 def _without_scope(world: World, ask: Ask) -> Ask:
-    return replace(ask, key=world.new_key(mode=ask.mode, scopes=["webhooks:write"])[1])
+    other = "calls:read" if ask.path.startswith("/keys") else "keys:write"
+    return replace(ask, key=world.new_key(mode=ask.mode, scopes=[other])[1])
 
 
 def _spent(world: World, ask: Ask) -> Ask:
@@ -164,6 +209,23 @@ def _five_keys(world: World, ask: Ask) -> Ask:
 
 def _unknown(pattern: str, name: str) -> Provoke:
     return lambda world, ask: replace(ask, path=re.sub(pattern, name, ask.path))
+
+
+def _sixteen_endpoints(world: World, ask: Ask) -> Ask:
+    for _ in range(ENDPOINTS_MAX):
+        world.endpoint()
+    return ask
+
+
+def _rotating(world: World, ask: Ask) -> Ask:
+    assert world.send("POST", ask).status_code == 200
+    return ask
+
+
+def _forgotten(world: World, ask: Ask) -> Ask:
+    with tenant_scope(world.acme.tenant.pk):
+        Event.objects.update(body=b"", body_expired_at=Now())
+    return ask
 
 
 def _ended_key(world: World, ask: Ask) -> Ask:
@@ -200,7 +262,18 @@ PROVOKE: dict[str, Provoke] = {
     "ERASURE_NOT_FOUND": _unknown("era_.*", f"era_{UNKNOWN}"),
     "KEY_NOT_FOUND": _unknown("key_[^/]*", f"key_{UNKNOWN}"),
     "KEY_NOT_ACTIVE": _ended_key,
+    "ENDPOINT_NOT_FOUND": _unknown("ep_[^/]*", f"ep_{UNKNOWN}"),
+    "ENDPOINT_URL_REFUSED": lambda w, ask: replace(ask, body={"url": "https://127.0.0.1/"}),
+    "TOO_MANY_ENDPOINTS": _sixteen_endpoints,
+    "SECRET_ROTATING": _rotating,
+    "EVENT_NOT_FOUND": _unknown("wh_[^/]*", "wh_00000000-0000-4000-8000-000000000000"),
+    "EVENT_EXPIRED": _forgotten,
     "TOO_MANY_KEYS": _five_keys,
+}
+OWN: dict[tuple[str, str], Provoke] = {
+    ("replayWebhookEvent", "ENDPOINT_NOT_FOUND"): lambda w, ask: replace(
+        ask, body={"endpointId": f"ep_{UNKNOWN}"}
+    ),
 }
 # What only a fault brings about is raised where every request comes by.
 FAULTS: dict[str, Exception] = {
@@ -233,10 +306,10 @@ def test_what_is_told_of_refusals_is_true(world, monkeypatch, settings, name, st
     elif code in FAULTS:
         monkeypatch.setattr(ApiView, "initial", _raising(FAULTS[code]))
     else:
-        ask = PROVOKE[code](world, ask)
+        ask = OWN.get((name, code), PROVOKE[code])(world, ask)
     answer = world.send(operation.method, ask)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
-    assert b"secret" not in answer.content
+    assert b"a secret text" not in answer.content
     assert_described(operation, answer)
 
 
