@@ -109,15 +109,10 @@ class _Maker:
         return self._manage("live", "live", stop_signal=signal.SIGINT, stop_within=1.5)
 
     def web(self) -> Program:
-        address = ("-b", "127.0.0.1", "-p", str(self.port))
-        quiet = ("-v", "0", "--no-server-name", "--application-close-timeout", "1")
-        return self._python(
+        return self._manage(
             "web",
-            "-m",
-            "daphne",
-            *address,
-            *quiet,
-            "athos.asgi:application",
+            "web",
+            *("--port", str(self.port)),
             ready=lambda: http_get(f"http://127.0.0.1:{self.port}", "/healthz", 1.0)[0] == 200,
             stop_within=1.0,
         )

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = (ROOT / "athos/settings.py").read_text()
 READ_BY_SETTINGS = re.findall(
-    r"(?:env\.\w+|_secret|_keyring|_database)\(\s*\"([A-Z_]+)\"", SETTINGS
+    r"(?:env\.\w+|_secret|_keyring|_rate|_database)\(\s*\"([A-Z_]+)\"", SETTINGS
 )
 COMMANDS = sorted(
     path.stem

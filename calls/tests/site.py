@@ -32,17 +32,16 @@ def serve(var: Path, *framing_ports: int) -> Iterator[str]:
         "ATHOS_EMBEDDED": "1",
         "EMBED_ORIGINS": ",".join(f"http://localhost:{port}" for port in framing_ports),
     }
-    command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(own_port)]
-    log = (var / "daphne.log").open("w")
+    log = (var / "web.log").open("w")
     process = subprocess.Popen(
-        [*command, "athos.asgi:application"],
+        [sys.executable, str(ROOT / "manage.py"), "web", "--port", str(own_port)],
         cwd=ROOT,
         env=os.environ | settings,
         stdout=log,
         stderr=subprocess.STDOUT,
     )
     try:
-        wait_for(f"{origin}/healthz", process, var / "daphne.log")
+        wait_for(f"{origin}/healthz", process, var / "web.log")
         yield origin
     finally:
         process.terminate()
