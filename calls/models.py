@@ -132,7 +132,12 @@ class Call(TenantRow, DueRow):
                 name="call_with_transcript",
                 condition=Q(transcript_expired_at=None, ended_at__isnull=False),
             ),
-            models.Index(fields=["tenant", "-ended_at", "-id"], name="call_newest_first"),
+            models.Index(  # a month's usage, told by the index alone
+                fields=["tenant", "mode", "ended_at"],
+                include=["started_at", "stage", "agency", "external_agency_id"],
+                name="call_usage",
+                condition=Q(started_at__isnull=False),
+            ),
             # The dashboard's list; the API's two lists, each whole, of one rep, of one agency. What
             # stands behind the order is a filter beside it, looked at without fetching the row.
             models.Index(

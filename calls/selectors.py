@@ -2,16 +2,16 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 from django.db.models import Case, F, IntegerField, Sum, Value, When
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from calls.models import Call, Drill, ErasedCall, LiveSlot
 from tenants.isolation import CATALOGUE, tenant_scope
 from tenants.models import ApiKey, Tenant
+from tenants.selectors import database_now
 
 
 def drill_find(*, tenant: Tenant, key: str) -> Drill | None:
@@ -23,15 +23,15 @@ def drill_find(*, tenant: Tenant, key: str) -> Drill | None:
     return readable.filter(key=key).order_by(own_first, "-version").first()
 
 
-def minutes_used(*, tenant: Tenant, month: datetime | None = None) -> float:
-    """Minutes of live calls in the calendar month (UTC), running and erased calls included.
+def minutes_used(*, tenant: Tenant) -> float:
+    """Minutes of live calls in this calendar month (UTC), running and erased calls included.
 
-    A call belongs to the month in which it ends. Calls with test keys do not count.
+    A call belongs to the month in which it ends. Calls with test keys do not count. The same is
+    told in parts by `calls.usage`.
     """
-    begin = (month or timezone.now()).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    after = (begin.replace(day=28) + timedelta(days=4)).replace(day=1)
-    calls = Call.objects.for_tenant(tenant).filter(mode=ApiKey.Mode.LIVE)
-    ended = calls.filter(ended_at__gte=begin, ended_at__lt=after, started_at__isnull=False)
+    begin = database_now().astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    calls = Call.objects.for_tenant(tenant).filter(mode=ApiKey.Mode.LIVE, started_at__isnull=False)
+    ended = calls.filter(ended_at__gte=begin)
     running = calls.filter(stage=Call.Stage.LIVE, ended_at=None)
     spans: list[timedelta | None] = [
         ended.aggregate(total=Sum(F("ended_at") - F("started_at")))["total"],

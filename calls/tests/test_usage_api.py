@@ -1,11 +1,16 @@
 """GET /usage, and that minting counts the same minutes."""
 
+import os
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
+from django.db import connection
+from django.db.models import F, Sum
 from django.test import Client
 from django.utils import timezone
 
+from calls.history.listing import Reader
 from calls.models import Call
 from calls.selectors import minutes_used
 from calls.tests.making import API, code, make_drill, make_integrator, make_worker, redeem
@@ -193,3 +198,40 @@ def test_the_allowance_gates_mints_and_takes_no_token_back(acme):
     assert code(acme.post("/session", {"externalUserId": "r"})) == "TENANT_QUOTA_EXCEEDED"
     make_worker(slots=5)
     assert [redeem(token).status_code for token in tokens] == [200] * 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_month_among_many_calls_is_told_by_the_index_alone():
+    """The plan of the sum, with a table that is worth an index."""
+    make_drill()
+    acme, stranger = make_integrator("Acme"), make_integrator("Stranger")
+    for tenant in (acme.tenant, stranger.tenant):
+        call = make_call(tenant, ended_at=JUNE)
+        with tenant_scope(tenant.pk), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit = on")  # else VACUUM waits
+            cursor.execute(MANY, {"call": call.pk})
+    with psycopg.connect(os.environ["DATABASE_OWNER_URL"], autocommit=True) as owner:
+        owner.execute("VACUUM ANALYZE calls_call")
+    reader = Reader(acme.tenant.pk)
+    with tenant_scope(acme.tenant.pk):
+        calls = reader.calls().filter(
+            ended_at__gte=JULY, ended_at__lt=JULY + timedelta(days=31), started_at__isnull=False
+        )
+        spent = Sum(F("ended_at") - F("started_at"))
+        plan = calls.values("external_agency_id").annotate(spent=spent).order_by().explain()
+    assert "Index Only Scan using call_usage" in plan, plan
+    assert usage(acme.secret, month="2026-07")["calls"] == 31 * 24
+
+
+MANY = """
+INSERT INTO calls_call (id, tenant_id, public_id, session_id, mode, source, rep_id, agency_id,
+    external_user_id, drill_owner_id, drill_id, drill_key, difficulty, filters, persona_name, seed,
+    stage, end_reason, failure, epoch, created_at, updated_at, started_at, ended_at, scored_at,
+    tries, failures, last_error)
+SELECT gen_random_uuid(), tenant_id, gen_random_uuid()::text, gen_random_uuid()::text, mode,
+    source, rep_id, agency_id, external_user_id, drill_owner_id, drill_id, drill_key, difficulty,
+    filters, persona_name, seed, stage, end_reason, failure, epoch, created_at, updated_at,
+    started_at + number * interval '1 hour', ended_at + number * interval '1 hour', scored_at,
+    tries, failures, last_error
+FROM calls_call, generate_series(1, 8000) AS number WHERE id = %(call)s
+"""

@@ -8,11 +8,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any, Self
 
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Now
 
 from calls.history.listing import Reader
 from calls.models import Call, ErasedCall
@@ -66,6 +67,9 @@ class Tally:
         )
 
 
+Tallies = dict[str | None, Tally]  # by the integrator's name of the agency
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """The month of a reader. `minutes_allowed` is the whole tenant's, None where there is none."""
@@ -73,7 +77,7 @@ class Usage:
     month: Month
     minutes_allowed: int | None
     total: Tally
-    agencies: Mapping[str | None, Tally]  # by the integrator's name; None: calls without one
+    agencies: Tallies  # None: calls without one
 
 
 def usage_of(*, tenant: Tenant, reader: Reader, month: str | None) -> Usage:
@@ -84,13 +88,12 @@ def usage_of(*, tenant: Tenant, reader: Reader, month: str | None) -> Usage:
     with tenant_scope(reader.tenant_id):
         now = database_now()
         wanted = Month.parse(month) if month is not None else Month.of(now)
-        agencies = _tallies(_ended(reader.calls(), wanted), F("ended_at") - F("started_at"))
-        for agency, tally in _erased(reader, wanted).items():
-            agencies[agency] = agencies.get(agency, Tally()) + tally
+        parts = [_ended(reader, wanted), _erased(reader, wanted)]
         if wanted.begin <= now < wanted.end:
-            running = reader.calls().filter(stage=Call.Stage.LIVE, ended_at=None)
-            for agency, tally in _tallies(running, Now() - F("started_at")).items():
-                agencies[agency] = agencies.get(agency, Tally()) + tally
+            parts.append(_running(reader))
+    agencies: Tallies = {}
+    for agency, tally in chain.from_iterable(part.items() for part in parts):
+        agencies[agency] = agencies.get(agency, Tally()) + tally
     whole = reader.mode == ApiKey.Mode.LIVE and not reader.agencies
     return Usage(
         month=wanted,
@@ -100,45 +103,43 @@ def usage_of(*, tenant: Tenant, reader: Reader, month: str | None) -> Usage:
     )
 
 
-def _ended(calls: QuerySet[Call], month: Month) -> QuerySet[Call]:
-    return calls.filter(ended_at__gte=month.begin, ended_at__lt=month.end, started_at__isnull=False)
-
-
-def _erased(reader: Reader, month: Month) -> dict[str | None, Tally]:
-    """Calls that were erased count as before; of them only this is left."""
-    rows = ErasedCall.objects.for_tenant(reader.tenant_id).filter(
-        mode=reader.mode, month=month.begin.date()
+def _ended(reader: Reader, month: Month) -> Tallies:
+    calls = reader.calls().filter(
+        ended_at__gte=month.begin, ended_at__lt=month.end, started_at__isnull=False
     )
+    scored = Q(stage=Call.Stage.SCORED)
+    return _tallies(calls, "external_agency_id", F("ended_at") - F("started_at"), scored)
+
+
+def _running(reader: Reader) -> Tallies:
+    calls = reader.calls().filter(stage=Call.Stage.LIVE, ended_at=None)
+    none_yet = Q(stage=Call.Stage.SCORED)
+    return _tallies(calls, "external_agency_id", Now() - F("started_at"), none_yet)
+
+
+def _erased(reader: Reader, month: Month) -> Tallies:
+    """Calls that were erased count as before; of them only this is left."""
+    rows = ErasedCall.objects.for_tenant(reader.tenant_id)
+    rows = rows.filter(mode=reader.mode, month=month.begin.date())
     if reader.agencies:
         rows = rows.filter(agency_id__in=reader.agencies)
-    sums = rows.values("agency__external_id").annotate(
-        number=Count("id"),
-        scored_number=Count("id", filter=Q(scored=True)),
-        spent=Sum("seconds"),
-        billable=Coalesce(Sum("seconds", filter=Q(scored=True)), 0.0),
-    )
-    return {
-        row["agency__external_id"]: Tally(
-            row["number"], row["scored_number"], row["spent"], row["billable"]
-        )
-        for row in sums.order_by()
-    }
+    return _tallies(rows, "agency__external_id", F("seconds"), Q(scored=True))
 
 
-def _tallies(calls: QuerySet[Call], length: Combinable) -> dict[str | None, Tally]:
-    scored = Q(stage=Call.Stage.SCORED)
-    rows = calls.values("external_agency_id").annotate(
-        number=Count("stage"),
-        scored=Count("stage", filter=scored),
+def _tallies(rows: QuerySet[Any], agency: str, length: Combinable, scored: Q) -> Tallies:
+    counted = rows.values(agency).annotate(
+        number=Count("tenant_id"),
+        scored_number=Count("tenant_id", filter=scored),
         spent=Sum(length),
         billable=Sum(length, filter=scored),
     )
-    return {row["external_agency_id"]: _tally(row) for row in rows.order_by()}
+    return {row[agency]: _tally(row) for row in counted.order_by()}
 
 
 def _tally(row: Mapping[str, Any]) -> Tally:
-    return Tally(row["number"], row["scored"], _seconds(row["spent"]), _seconds(row["billable"]))
+    spent, billable = _seconds(row["spent"]), _seconds(row["billable"])
+    return Tally(row["number"], row["scored_number"], spent, billable)
 
 
-def _seconds(span: timedelta | None) -> float:
-    return span.total_seconds() if span is not None else 0.0
+def _seconds(length: timedelta | float | None) -> float:
+    return length.total_seconds() if isinstance(length, timedelta) else length or 0.0
