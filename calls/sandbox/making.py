@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from calls.after_call.engines import speech_client
 from calls.live.events import Part, Turn
 from calls.live.tts import LineCache
 from calls.models import Call, SandboxCall
-from calls.ports import Embedder, ProviderRefused, ProviderUnavailable
+from calls.ports import Embedder, ProviderRefused, ProviderUnavailable, Voice
 from calls.providers.director import DirectorBrain, prepare
 from calls.providers.embedder import SECONDS as EMBED_SECONDS
 from calls.providers.embedder import OpenAIEmbedder
@@ -86,12 +87,19 @@ def _plan(claim: Claim[SandboxCall]) -> Plan:
     )
 
 
-async def _spoken(plan: Plan) -> Recorded:
+@asynccontextmanager
+async def engines() -> AsyncIterator[tuple[Embedder, Voice]]:
+    """Those of a live call, asked as work in the background: whoever talks goes first."""
     async with speech_client() as client:
-        turns = await _conversation(plan, OpenAIEmbedder(client, priority="batch"))
+        yield OpenAIEmbedder(client, priority="batch"), VOICES["speech"](client, "batch")
+
+
+async def _spoken(plan: Plan) -> Recorded:
+    async with engines() as (embedder, voice):
+        turns = await _conversation(plan, embedder)
         persona = plan.pack["persona"]
         voices = Voices(
-            voice=VOICES["speech"](client, "batch"),
+            voice=voice,
             lines=LineCache(settings.VAR_DIR / "live" / "lines"),
             persona_voice=persona["voice"],
             persona_speed=float(persona.get("speed", 1.0)),

@@ -1,8 +1,7 @@
 """The sound of both sides, by the real voices, as the Opus packets that a recording holds.
 
-All of it is asked for as work in the background: whoever talks in a live call goes first. The
-persona's lines and those of named scripts are kept where live calls keep theirs, so that they are
-made once on a machine. An integrator's own lines are not kept.
+The persona's lines and those of named scripts are kept where live calls keep theirs, so that they
+are made once on a machine. An integrator's own lines are not kept.
 """
 
 import asyncio

@@ -52,14 +52,17 @@ def demo_ensure(*, out: Path, base_url: str) -> dict[str, str]:
 
 
 def _endpoint(demo: dict[str, str]) -> None:
-    """Calls of the demo are told to the example, wherever it listens this time."""
+    """Calls of the demo, tests included, are told to the example, wherever it listens this time."""
+    tenant = caller_find(demo["apiKey"], None).tenant
     try:
-        endpoint_ensure(
-            tenant=caller_find(demo["apiKey"], None).tenant,
-            description=ENDPOINT_NAME,
-            url=f"{demo['exampleUrl']}/webhook",
-            secret=demo["webhookSecret"],
-        )
+        for mode in ApiKey.Mode.values:
+            endpoint_ensure(
+                tenant=tenant,
+                description=ENDPOINT_NAME,
+                mode=mode,
+                url=f"{demo['exampleUrl']}/webhook",
+                secret=demo["webhookSecret"],
+            )
     except EndpointUrlRefused as refused:
         # The example answers on its own machine; seeded for elsewhere, there is none to tell.
         logger.warning("demo_endpoint_skipped", extra={"code": refused.code})

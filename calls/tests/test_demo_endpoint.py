@@ -1,6 +1,7 @@
 """The demo's calls are told to the example integrator."""
 
 import json
+import uuid
 
 import pytest
 
@@ -9,7 +10,7 @@ from tenants.auth import caller_find
 from tenants.isolation import tenant_scope
 from webhooks.models import Endpoint
 from webhooks.selectors import parcels
-from webhooks.services import endpoint_disable, event_publish
+from webhooks.services import RehearsalPlan, endpoint_disable, event_publish
 from webhooks.signing import secret_make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bells")]
@@ -24,13 +25,17 @@ def cheap_passwords(settings):
 def endpoints(demo: dict[str, str]) -> list[Endpoint]:
     tenant = caller_find(demo["apiKey"], None).tenant
     with tenant_scope(tenant.pk):
-        return list(Endpoint.objects.all())
+        return list(Endpoint.objects.order_by("mode"))
 
 
-def what_is_sent(demo: dict[str, str]) -> tuple[str, tuple[str, ...]]:
+def what_is_sent(demo: dict[str, str], **event: object) -> tuple[str, tuple[str, ...]]:
     tenant = caller_find(demo["apiKey"], None).tenant
     event = event_publish(
-        tenant_id=tenant.pk, type="call.scored", subject_id=tenant.pk, body={"success": True}
+        tenant_id=tenant.pk,
+        type="call.scored",
+        subject_id=uuid.uuid4(),
+        body={"success": True},
+        **event,
     )
     with tenant_scope(tenant.pk):
         ids = [d.pk for d in event.deliveries.all()]
@@ -41,15 +46,16 @@ def what_is_sent(demo: dict[str, str]) -> tuple[str, tuple[str, ...]]:
 def test_the_demo_tells_the_example_signed_with_the_secret_of_its_file(tmp_path):
     demo = demo_ensure(out=tmp_path / "demo.json", base_url=BASE)
     expected = ("http://localhost:8001/webhook", (demo["webhookSecret"],))
-    assert what_is_sent(demo) == expected
+    assert what_is_sent(demo) == what_is_sent(demo, test=RehearsalPlan()) == expected
 
 
-def test_a_second_start_elsewhere_moves_the_one_endpoint(tmp_path):
+def test_a_second_start_elsewhere_moves_the_endpoints(tmp_path):
     out = tmp_path / "demo.json"
-    (first,) = endpoints(demo_ensure(out=out, base_url=BASE))
+    first, for_tests = endpoints(demo_ensure(out=out, base_url=BASE))
     endpoint_disable(tenant_id=first.tenant_id, endpoint_id=first.pk)
     demo_ensure(out=out, base_url=BASE)
-    (second,) = endpoints(demo_ensure(out=out, base_url="http://localhost:9100"))
+    second, second_for_tests = endpoints(demo_ensure(out=out, base_url="http://localhost:9100"))
+    assert (second_for_tests.pk, second_for_tests.url) == (for_tests.pk, second.url)
     assert (second.pk, second.url) == (first.pk, "http://localhost:9101/webhook")
     assert second.enabled
     assert second.sealed_secret == first.sealed_secret
