@@ -6,6 +6,7 @@ Real environment variables always win over that file. `docs/settings.md` lists e
 
 import sys
 from importlib.util import find_spec
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -75,6 +76,11 @@ ENCRYPTION_KEYS = _keyring("ENCRYPTION_KEYS")  # secrets at rest
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://localhost:8000").rstrip("/")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
+TRUSTED_PROXY_NETWORKS = env.list("TRUSTED_PROXY_NETWORKS", default=[])
+try:
+    TRUSTED_PROXY_NETWORKS = [str(ip_network(text)) for text in TRUSTED_PROXY_NETWORKS]
+except ValueError as odd:
+    raise ImproperlyConfigured(f"TRUSTED_PROXY_NETWORKS: {odd}") from odd
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[PUBLIC_URL])
 
 INSTALLED_APPS = [

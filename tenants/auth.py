@@ -96,7 +96,8 @@ def address_of(request: Request) -> Address | None:
     return client_address(
         peer=request.META.get("REMOTE_ADDR") or "",
         forwarded=request.META.get("HTTP_X_FORWARDED_FOR", ""),
-        trusted_proxies=settings.REST_FRAMEWORK["NUM_PROXIES"],
+        trusted_proxies=settings.TRUSTED_PROXIES,
+        proxy_networks=settings.TRUSTED_PROXY_NETWORKS,
     )
 
 

@@ -6,13 +6,16 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_netw
 Address = IPv4Address | IPv6Address
 
 
-def client_address(*, peer: str, forwarded: str, trusted_proxies: int) -> Address | None:
+def client_address(
+    *, peer: str, forwarded: str, trusted_proxies: int, proxy_networks: Iterable[str] = ()
+) -> Address | None:
     """The caller's address, or None when it cannot be told.
 
     With n trusted proxies it is the n-th entry of X-Forwarded-For from the right: what stands left
-    of it was written by the caller. A shorter header did not come through our proxies.
+    of it was written by the caller. A shorter header did not come through our proxies. Where
+    `proxy_networks` names them, the header of any other peer is the caller's own invention.
     """
-    if trusted_proxies == 0:
+    if trusted_proxies == 0 or not address_allowed(_address(peer), proxy_networks):
         return _address(peer)
     hops = forwarded.split(",")
     return _address(hops[-trusted_proxies]) if len(hops) >= trusted_proxies else None
@@ -44,8 +47,11 @@ def _address(text: str) -> Address | None:
         address = ip_address(text)
     except ValueError:
         return None
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
+    if not isinstance(address, IPv6Address):
+        return address
+    if address.scope_id is not None:  # a link's own name: another spelling of the same caller
+        return None
+    return address.ipv4_mapped or address
 
 
 def _contains(network: str, address: Address) -> bool:
