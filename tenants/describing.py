@@ -88,8 +88,8 @@ def text(description: str, **more: Any) -> Schema:
 
 
 def name_text(description: str, *, longest: int = 200) -> Schema:
-    """A name as the API takes it: something that can be seen, and nothing that can't be stored."""
-    return text(description, minLength=1, maxLength=longest, pattern=r"^[^\u0000]*\S[^\u0000]*$")
+    """A name as the API takes it: not blank."""
+    return text(description, minLength=1, maxLength=longest, pattern=r"\S")
 
 
 def number(description: str, **more: Any) -> Schema:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 from drf_spectacular.generators import SchemaGenerator
@@ -29,6 +30,16 @@ from tenants.describing import (
 )
 
 API_PREFIX = "/api/external/v1"
+OVERVIEW = Path(__file__).with_name("overview.md")
+TAGS = (
+    calls.openapi.SESSIONS,
+    calls.openapi.CALLS,
+    calls.sandbox.openapi.SANDBOX,
+    webhooks.event_openapi.WEBHOOKS,
+    calls.erasure.openapi.DATA,
+    calls.usage.openapi.USAGE,
+    tenants.openapi.KEYS,
+)
 
 _DESCRIBED: Mapping[tuple[type[ApiView], str], Operation] = {
     **calls.openapi.OPERATIONS,
@@ -122,8 +133,8 @@ def document(*, public_url: str) -> dict[str, Any]:
     made: dict[str, Any] = SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
     made["servers"] = [{"url": public_url + API_PREFIX}]
     described = list(OPERATIONS.values())
-    tags = dict.fromkeys(operation.tag for operation in described)
-    made["tags"] = [{"name": tag.name, "description": tag.description} for tag in tags]
+    made["info"]["description"] = OVERVIEW.read_text(encoding="utf-8").strip()
+    made["tags"] = [{"name": tag.name, "description": tag.description} for tag in TAGS]
     made["webhooks"] = dict(webhooks.event_openapi.MESSAGES)
     made["components"] = {
         "schemas": {**SHAPES, **errors.error_shapes(described)},
