@@ -105,7 +105,7 @@ def caller_find(key: str, address: Address | None) -> Caller:
     """The caller behind a key, or a refusal. Junk costs no query, a good key one."""
     if keys.parse(key) is None:
         raise InvalidApiKey
-    row = _lookup(key)
+    row = key_lookup(key)
     if row is None:
         raise InvalidApiKey
     _check_alive(row)
@@ -128,7 +128,8 @@ def caller_find(key: str, address: Address | None) -> Caller:
     )
 
 
-def _lookup(key: str) -> dict[str, Any] | None:
+def key_lookup(key: str) -> dict[str, Any] | None:
+    """What is known of a well-formed key and its tenant, whatever became of it; None: nothing."""
     candidates = keys.digests(key, settings.API_KEY_PEPPERS)
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM key_lookup(%s)", [candidates])

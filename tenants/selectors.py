@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from tenants.grants import Grant
 from tenants.isolation import tenant_scope
-from tenants.models import Agency, ApiKey, Tenant
+from tenants.models import Agency, ApiKey, Tenant, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,20 @@ def memberships_of(user_id: uuid.UUID) -> list[MembershipSummary]:
         MembershipSummary(membership, tenant, name, status, role, tuple(agencies))
         for membership, tenant, name, status, role, agencies in rows
     ]
+
+
+def tenant_named(name: str) -> Tenant | None:
+    """The tenant of that id, or the only one of the person with that e-mail address."""
+    try:
+        tenant_id = uuid.UUID(name)
+    except ValueError:
+        person = User.objects.filter(email__iexact=name).first()
+        tenants = [member.tenant_id for member in memberships_of(person.pk)] if person else []
+        if len(tenants) != 1:
+            return None
+        tenant_id = tenants[0]
+    with tenant_scope(tenant_id):
+        return Tenant.objects.filter(pk=tenant_id).first()
 
 
 def database_now() -> datetime:

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
@@ -53,6 +54,43 @@ def tenant_create(*, name: str, owner: User, actor: str = SYSTEM) -> Tenant:
         Membership.objects.create(tenant=tenant, user=owner, role=Membership.Role.OWNER)
         audit(tenant_id=tenant_id, actor=actor, action="tenant.create")
     return tenant
+
+
+def tenant_update(
+    *,
+    tenant: Tenant,
+    status: str | None = None,
+    monthly_minutes: int | None = None,
+    unlimited: bool = False,
+    allowed_ips: Iterable[str] | None = None,
+    actor: str = SYSTEM,
+) -> Tenant:
+    """Change what is given; an empty list of `allowed_ips` means from anywhere.
+
+    It holds from the next request on. Suspended tenants neither mint nor redeem; calls that run
+    go on to their end.
+    """
+    changes: dict[str, Any] = {}
+    if status is not None:
+        changes["status"] = Tenant.Status(status)
+    if monthly_minutes is not None and monthly_minutes < 0:
+        raise InvalidRequest("An allowance of minutes is 0 or more.")
+    if monthly_minutes is not None or unlimited:
+        changes["monthly_minutes"] = None if unlimited else monthly_minutes
+    if allowed_ips is not None:
+        changes["allowed_ips"] = list(_networks(allowed_ips))
+    with tenant_scope(tenant.pk):
+        locked = Tenant.objects.select_for_update().get(pk=tenant.pk)
+        for name, value in changes.items():
+            setattr(locked, name, value)
+        locked.save(update_fields=list(changes))
+        audit(
+            tenant_id=tenant.pk,
+            actor=actor,
+            action="tenant.update",
+            details={"changed": sorted(changes)},
+        )
+    return locked
 
 
 def catalogue_ensure() -> None:
