@@ -32,7 +32,7 @@ class KeyValueFormatter(logging.Formatter):
     default_msec_format = "%s.%03dZ"
 
     def format(self, record: logging.LogRecord) -> str:
-        head = f"{self.formatTime(record)} {record.levelname} {record.name} {record.getMessage()}"
+        head = f"{self.formatTime(record)} {record.levelname} {record.name} {_message(record)}"
         facts = (
             f"{name}={self._value(name, value)}"
             for name, value in sorted(vars(record).items())
@@ -63,6 +63,17 @@ class KeyValueFormatter(logging.Formatter):
             return "?"
         text = str(value)[:_LONGEST_VALUE]
         return text if text.isprintable() and " " not in text else repr(text)
+
+
+def _message(record: logging.LogRecord) -> str:
+    """The message, with the route in place of a request's path: that may hold a rep's name."""
+    request = getattr(record, "request", None)
+    path = getattr(request, "path", None)
+    if path and isinstance(record.args, tuple):
+        route = getattr(getattr(request, "resolver_match", None), "route", "?")
+        args = tuple(f"/{route}" if value == path else value for value in record.args)
+        return str(record.msg) % args if args else str(record.msg)
+    return record.getMessage()
 
 
 def _kind(error: BaseException) -> str:

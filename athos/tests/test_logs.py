@@ -3,6 +3,8 @@ import uuid
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.test import RequestFactory
+from django.urls import ResolverMatch
 
 from athos.logs import KeyValueFormatter
 
@@ -52,6 +54,15 @@ def test_any_other_text_is_not(name):
 
 def test_objects_are_not_printed():
     assert line(request=object(), words=["secret"]) == line()
+
+
+@pytest.mark.parametrize(("url", "route"), [("/reps/rep_8842", "reps/<n>"), ("/rep_8842", "?")])
+def test_a_request_is_named_by_its_route(url, route):
+    request = RequestFactory().delete(url)
+    if route != "?":
+        request.resolver_match = ResolverMatch(print, (), {}, route=route)
+    written = line("%s: %s", args=("Not Found", url), request=request)
+    assert written.endswith(f"Not Found: /{route}")
 
 
 def test_a_line_stays_one_line():
