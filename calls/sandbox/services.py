@@ -11,6 +11,7 @@ from calls.models import Call, Drill, RecordingPart, SandboxCall, Turn
 from calls.selectors import drill_find
 from calls.services.outcomes import call_fail, call_tell_parked
 from calls.services.people import agency_check, agency_ensure, rep_ensure
+from calls.services.telling import tell_ended, tell_started
 from calls.services.tokens import DrillNotFound
 from tenants.auth import Caller
 from tenants.errors import AthosError, RateLimited
@@ -140,6 +141,8 @@ def sandbox_call_made(
             Turn(**owner, number=number, **turn) for number, turn in enumerate(turns, start=1)
         )
         RecordingPart.objects.bulk_create(RecordingPart(**owner, **part) for part in parts)
+        tell_started(sandbox.call_id)
+        tell_ended(sandbox.call_id)
         ring("transcribe")
 
 
