@@ -1,0 +1,215 @@
+"""Every address of the product and who may do what there. A route that is missing here fails.
+
+One line a route: the methods it has, each with its door. What stands in a path is taken from
+`World.ids` by the parameter's name (`PARAMETERS`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.isolation.identities import (
+    ANYBODY,
+    KEY,
+    MEMBER,
+    SIGNED_IN,
+    TEST_KEY,
+    TICKET,
+    TOKEN,
+    WHOLE_KEY,
+    WHOLE_LIVE_KEY,
+    Door,
+)
+from tests.isolation.world import Side
+
+Values = Callable[[Side, str], dict[str, Any]]  # of a side and a part of it
+
+
+def _none(side: Side, part: str) -> dict[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Act:
+    """One method of a route. `ok`: what those get whom the door lets in, for what is theirs.
+
+    `query` and `body` are filled for the asker; `probes` are further queries, `body_probes` bodies,
+    with a stranger's value in them: the answer must be that to a value that does not exist.
+    """
+
+    door: Door
+    ok: tuple[int, ...] = (200,)
+    query: Values = _none
+    body: Values | None = None
+    probes: Values | None = None
+    form: bool = False
+    strangers: bool = True  # False: what stands in the path is itself the right, or is public
+
+
+Route = dict[str, Act]
+V1 = "/api/external/v1"
+# name in the path -> kind in World.ids, and a value of that form that does not exist
+PARAMETERS: dict[str, tuple[str, str]] = {
+    "call_id": ("call", "athos_call_" + "x" * 21),
+    "sealed": ("sealed", "gAAAA" + "x" * 120),
+    "key_id": ("key", "key_" + "x" * 21),
+    "endpoint_id": ("endpoint", "ep_" + "x" * 21),
+    "webhook_id": ("event", "wh_00000000-0000-4000-8000-000000000000"),
+    "erasure_id": ("erasure", "era_" + "x" * 21),
+    "external_user_id": ("externalUserId", "nobody-of-that-name"),
+}
+# kinds of which a tenant's parts have their own, that those who see other parts must not find
+_ALL_PARTS = {"one", "two", "none", "test"}
+APART = {
+    "call": _ALL_PARTS,
+    "event": {"one", "test"},  # or: of the other mode; keys limited to agencies see none at all
+    "erasure": _ALL_PARTS,
+    "externalUserId": {"one", "two", "none"},  # a rep is the same in both modes
+}
+# addresses that are regular expressions: one that matches
+PATTERNS = {r"/^docs/(?P<path>[\w./-]{0,200})$": "/docs/nothing.html"}
+
+
+def _get(door: Door, **more: Any) -> Route:
+    return {"GET": Act(door, **more), "HEAD": Act(door, **more)}
+
+
+ENDPOINT = V1 + "/webhook-endpoints/<str:endpoint_id>"
+EVENT = V1 + "/webhook-events/<str:webhook_id>"
+REDIRECTED = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+ROUTES: dict[str, Route] = {
+    "/healthz": _get(ANYBODY),
+    "/readyz": _get(ANYBODY, ok=(200, 503)),
+    "/sdk/<str:name>": _get(ANYBODY, ok=(404,), strangers=False),
+    V1 + "/session": {
+        "POST": Act(KEY, body=lambda s, p: {"externalUserId": "rep", **_agency(s, p)})
+    },
+    V1 + "/roleplay/session": {
+        "POST": Act(TOKEN, body=lambda s, p: {"drillKey": "ma-full-sale"}),
+        "OPTIONS": Act(ANYBODY, ok=(204,)),
+    },
+    V1 + "/keys": _get(KEY) | {"POST": Act(KEY, ok=(201,), body=lambda s, p: {"name": "new"})},
+    V1 + "/keys/<str:key_id>/revoke": {"POST": Act(KEY)},
+    V1 + "/keys/<str:key_id>/rotate": {"POST": Act(KEY, ok=(201,))},
+    V1 + "/openapi.yaml": _get(ANYBODY),
+    V1 + "/openapi.json": _get(ANYBODY),
+    "/reference": _get(ANYBODY),
+    "/docs": {method: Act(ANYBODY, ok=(301,)) for method in REDIRECTED},
+    r"/^docs/(?P<path>[\w./-]{0,200})$": _get(ANYBODY, ok=(404,)),
+    V1 + "/calls": _get(KEY, query=lambda s, p: {"from": "2020-01-01"}),
+    V1 + "/calls/<str:call_id>": _get(KEY) | {"DELETE": Act(KEY, ok=(202,))},
+    V1 + "/calls/<str:call_id>/status": _get(KEY),
+    V1 + "/sandbox/calls": {
+        "POST": Act(
+            TEST_KEY,
+            ok=(202,),
+            body=lambda s, p: {"externalUserId": "rep", "drillKey": "ma-full-sale"},
+        )
+    },
+    V1 + "/reps/<path:external_user_id>": {"DELETE": Act(KEY, ok=(202,))},
+    V1 + "/erasures/<str:erasure_id>": _get(KEY),
+    V1 + "/retention": _get(WHOLE_KEY)
+    | {"PATCH": Act(WHOLE_LIVE_KEY, body=lambda s, p: {"audioDays": 30})},
+    V1 + "/usage": _get(KEY, query=lambda s, p: {"by": "agency"}),
+    V1 + "/webhook-endpoints": _get(WHOLE_KEY)
+    | {"POST": Act(WHOLE_KEY, ok=(201,), body=lambda s, p: {"url": "https://new.example.com/"})},
+    ENDPOINT: _get(WHOLE_KEY)
+    | {
+        "PATCH": Act(WHOLE_KEY, body=lambda s, p: {"description": "new"}),
+        "DELETE": Act(WHOLE_KEY, ok=(204,)),
+    },
+    ENDPOINT + "/rotate-secret": {"POST": Act(WHOLE_KEY)},
+    ENDPOINT + "/test": {"POST": Act(WHOLE_KEY, ok=(202,))},
+    ENDPOINT + "/replay": {
+        "POST": Act(WHOLE_KEY, ok=(202,), body=lambda s, p: {"since": "2026-01-01T00:00:00Z"})
+    },
+    ENDPOINT + "/deliveries": _get(WHOLE_KEY),
+    EVENT: _get(WHOLE_KEY),
+    EVENT + "/replay": {"POST": Act(WHOLE_KEY, ok=(202,))},
+    "/embed/roleplay": _get(ANYBODY, query=lambda s, p: {"drill": "ma-full-sale"}),
+    "/embed/v1/call": _get(TICKET),
+    "/embed/v1/call/scorecard": _get(TICKET),
+    "/media/v1/recordings/<str:sealed>": _get(ANYBODY, strangers=False),
+    "/calls": _get(MEMBER),
+    "/calls/<str:call_id>": _get(MEMBER),
+    "/embedding": _get(MEMBER),
+    "/": _get(ANYBODY, ok=(302,)),
+    "/sign-in": _get(ANYBODY, ok=(200, 302))
+    | {"POST": Act(ANYBODY, ok=(200, 302), form=True), "PUT": Act(ANYBODY, ok=(200, 302))},
+    "/sign-out": _get(ANYBODY, ok=(200, 302)) | {"POST": Act(ANYBODY, ok=(302,), form=True)},
+    "/sign-in/inactive": _get(ANYBODY, ok=(200,)),
+    "/tenant": {
+        "POST": Act(
+            SIGNED_IN,
+            ok=(302,),
+            form=True,
+            body=lambda s, p: {"membership": s.ids["membership"]["all"]},
+        )
+    },
+}
+
+
+def _agency(side: Side, part: str) -> dict[str, str]:
+    return {"externalAgencyId": side.canary(part)} if part in {"one", "two"} else {}
+
+
+# --- strangers' values in queries and bodies ------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A place other than the path that takes a value which names something."""
+
+    method: str
+    path: str
+    place: str  # query or body
+    make: Callable[[str], dict[str, Any]]
+    strangers: Callable[[Side, Side], list[str]]  # of the own and the other side
+    missing: str = "nothing-of-that-name"
+    asked_by: tuple[str, ...] = ("live key of A",)
+
+
+_SINCE = {"from": "2020-01-01"}
+_BOTH = ("live key of A", "test key of A", "limited key of A")
+PROBES = [
+    Probe(
+        *("GET", V1 + "/calls", "query"),
+        make=lambda value: _SINCE | {"externalUserId": value},
+        strangers=lambda own, other: list(other.ids["externalUserId"].values()),
+        asked_by=_BOTH,
+    ),
+    Probe(
+        *("GET", V1 + "/calls", "query"),
+        make=lambda value: _SINCE | {"externalAgencyId": value},
+        strangers=lambda own, other: list(other.ids["externalAgencyId"].values()),
+        asked_by=_BOTH,
+    ),
+    Probe(
+        *("GET", V1 + "/calls", "query"),
+        make=lambda value: _SINCE | {"externalAgencyId": value},
+        strangers=lambda own, other: [own.ids["externalAgencyId"]["two"]],
+        asked_by=("limited key of A",),
+    ),
+    Probe(
+        *("POST", V1 + "/session", "body"),
+        make=lambda value: {"externalUserId": "rep", "externalAgencyId": value},
+        strangers=lambda own, other: [
+            *other.ids["externalAgencyId"].values(),
+            own.ids["externalAgencyId"]["two"],
+        ],
+        asked_by=("limited key of A",),
+    ),
+    Probe(
+        *("POST", V1 + "/roleplay/session", "body"),
+        make=lambda value: {"drillKey": value},
+        strangers=lambda own, other: list(other.ids["drill"].values()),
+        asked_by=("session token of A",),
+    ),
+    Probe(
+        *("POST", "/tenant", "body"),
+        make=lambda value: {"membership": value},
+        strangers=lambda own, other: list(other.ids["membership"].values()),
+        missing="00000000-0000-4000-8000-000000000000",
+        asked_by=("manager of A", "manager of no tenant"),
+    ),
+]

@@ -1,0 +1,397 @@
+"""Two tenants alike, full of canaries, and everybody who may come to the door.
+
+All that belongs to a tenant carries a canary that names the tenant and the part of it: what every
+key of the tenant may see (`all`), an agency (`one`, `two`), no agency (`none`), the sandbox
+(`test`). A canary in an answer therefore says whose data it was.
+"""
+
+import re
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.apps import apps
+from django.db import connections, models
+from django.test import Client
+from django.utils import timezone
+
+from calls.history.recording_links import recording_link_make
+from calls.models import (
+    Call,
+    ErasedCall,
+    Erasure,
+    HeardChunk,
+    LiveSlot,
+    LiveWorker,
+    RecordingPart,
+    Turn,
+)
+from calls.services.embedding import site_key_make
+from calls.services.tickets import ticket_sign
+from calls.services.tokens import session_mint
+from calls.tests.making import make_drill, make_worker
+from calls.tests.making_calls import add_recording, add_scorecard, add_transcript, make_call
+from scoring.models import Rubric, Scorecard, Verdict
+from tenants.auth import caller_find
+from tenants.isolation import TABLES_WITHOUT_TENANT, tenant_scope
+from tenants.models import Agency, ApiKey, Membership, Rep, Tenant, TenantRow, User
+from tenants.services import ALL_SCOPES, api_key_create, audit, tenant_create
+from webhooks.models import Attempt, Delivery
+from webhooks.services import RehearsalPlan, endpoint_create, event_publish
+
+# Columns that hold no text of a tenant's own: made by us, checked by a constraint, or a list of
+# addresses. A new text column is filled with canaries unless it is named here.
+NOT_FILLED = {
+    *("public_id", "session_id", "digest", "subject_digest", "pepper_id", "hint", "mode"),
+    *("scopes", "allowed_ips", "event_types", "source", "type", "stage", "last_error", "error"),
+    *("last_failure", "sealed_secret", "sealed_previous_secret", "sealed_subject", "signature"),
+    *("status", "role", "disabled_reason", "answer", "section", "check_key", "format", "file"),
+    *("external_id", "external_user_id", "external_agency_id", "drill_key", "difficulty"),
+    *("judge_name", "judge_version", "judge_model", "action", "body", "actor", "target", "state"),
+    *("rehearsal", "subject", "failure", "end_reason"),
+}
+PARTS = ("one", "two", "none", "test")
+
+
+@dataclass
+class Side:
+    """One tenant, and what its people and programs hold."""
+
+    name: str
+    run: str  # random, the same for both
+    tenant: Tenant
+    manager: User
+    keys: dict[str, str] = field(default_factory=dict)  # texts
+    key_rows: dict[str, ApiKey] = field(default_factory=dict)
+    calls: dict[str, Call] = field(default_factory=dict)  # by part
+    open_call: Call | None = None
+    # what goes into paths, queries and bodies: kind -> part -> value
+    ids: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def canary(self, part: str = "all") -> str:
+        return f"canary{self.run}{self.name}{part}"
+
+    def put(self, kind: str, part: str, value: object) -> None:
+        self.ids.setdefault(kind, {})[part] = str(value)
+
+
+@dataclass
+class World:
+    a: Side
+    b: Side
+    run: str
+    suspended_key: str
+    loner: User
+    sessions: dict[str, str] = field(default_factory=dict)  # cookies by identity
+    internal_ids: dict[str, set[str]] = field(default_factory=dict)  # by side
+
+
+def world_make() -> World:
+    """Both tenants, committed."""
+    run = uuid.uuid4().hex[:8]
+    make_drill()
+    worker = make_worker(slots=8)
+    LiveWorker.objects.filter(pk=worker.pk).update(heartbeat_at=timezone.now() + timedelta(days=1))
+    a, b = (_side(name, run) for name in "ab")
+    for side in (a, b):
+        for kind in side.ids:  # whatever one has, the other must have
+            assert kind in a.ids and kind in b.ids, kind
+    away = tenant_create(name="away", owner=_user("away"))
+    _, suspended_key = api_key_create(tenant=away, name="key", scopes=ALL_SCOPES)
+    with tenant_scope(away.pk):
+        Tenant.objects.filter(pk=away.pk).update(status=Tenant.Status.SUSPENDED)
+    world = World(a, b, run, suspended_key, loner=_user("loner"))
+    for name, user in (("a", a.manager), ("b", b.manager), ("loner", world.loner)):
+        client = Client()
+        client.force_login(user)
+        world.sessions[name] = client.cookies["sessionid"].value
+    for side in (a, b):
+        fill_with_canaries(side)
+        world.internal_ids[side.name] = set(_internal_ids(side))
+    return world
+
+
+def _user(name: str) -> User:
+    return User.objects.create(email=f"{name}-{uuid.uuid4().hex}@example.com")
+
+
+def _side(name: str, run: str) -> Side:
+    manager = _user(name)
+    tenant = tenant_create(name=f"canary{run}{name}all", owner=manager)
+    side = Side(name, run, tenant, manager)
+    with tenant_scope(tenant.pk):
+        Tenant.objects.filter(pk=tenant.pk).update(
+            browser_origins=[f"https://{side.canary()}.example"]
+        )
+        side.put("membership", "all", Membership.objects.get().pk)
+        agencies = {
+            part: Agency.objects.create(tenant=tenant, external_id=side.canary(part))
+            for part in ("one", "two")
+        }
+    _keys(side, agencies["one"])
+    for part in PARTS:
+        side.calls[part] = _call(side, part)
+    _webhooks(side)
+    _open_call(side)
+    for part, agency in agencies.items():
+        side.put("externalAgencyId", part, agency.external_id)
+    for part, call in side.calls.items():
+        side.put("externalUserId", part, call.external_user_id)
+        _erasure(side, part, call)
+    side.put("site", "all", site_key_make(tenant_id=tenant.pk))
+    _own_catalogue(side)
+    with tenant_scope(tenant.pk):
+        audit(tenant_id=tenant.pk, actor="user:x", action="x", target="x", details={"x": "x"})
+    return side
+
+
+def _keys(side: Side, agency: Agency) -> None:
+    wishes: dict[str, dict[str, Any]] = {
+        "live": {"scopes": ALL_SCOPES},
+        "test": {"scopes": ALL_SCOPES, "mode": "test"},
+        "limited": {"scopes": ALL_SCOPES, "agencies": [agency.pk]},
+        "bare": {"scopes": ()},
+        "revoked": {"scopes": ALL_SCOPES},
+        "expired": {"scopes": ALL_SCOPES},
+    }
+    for name, wish in wishes.items():
+        row, text = api_key_create(tenant=side.tenant, name=side.canary(), **wish)
+        side.key_rows[name], side.keys[name] = row, text
+        if name in {"revoked", "expired"}:
+            past = timezone.now() - timedelta(hours=1)
+            column = "revoked_at" if name == "revoked" else "expires_at"
+            with tenant_scope(side.tenant.pk):
+                ApiKey.objects.filter(pk=row.pk).update(**{column: past})
+    for part, name in (("all", "bare"), ("one", "limited"), ("test", "test")):
+        side.put("key", part, side.key_rows[name].public_id)
+
+
+def _call(side: Side, part: str) -> Call:
+    tenant, mark = side.tenant, side.canary(part)
+    agency = mark if part in {"one", "two"} else None
+    call = make_call(
+        tenant,
+        user=f"{mark}-rep",
+        agency=agency,
+        persona_name=mark,
+        mode="test" if part == "test" else "live",
+    )
+    add_transcript(call, [("assistant", mark), ("user", f"{mark} said")])
+    add_recording(call, mark.encode() * 100)
+    add_scorecard(call)
+    own = {"tenant_id": tenant.pk, "call": call}
+    with tenant_scope(tenant.pk):
+        Turn.objects.create(
+            **own, number=0, role="user", text=mark, start_time=0, end_time=1, epoch=1
+        )
+        RecordingPart.objects.create(
+            **own, channel="rep", epoch=1, number=0, offset=0, duration=5, file="x.ogg", size=1
+        )
+        HeardChunk.objects.create(
+            **own, number=0, start=0, end=1, rep_words=[{"w": mark, "s": 0, "e": 1, "p": 1}]
+        )
+    side.put("call", part, call.public_id)
+    link = recording_link_make(tenant_id=tenant.pk, call_id=call.pk)
+    side.put("sealed", part, link.url.rpartition("/")[2])
+    return call
+
+
+def _webhooks(side: Side) -> None:
+    """Endpoints, and of each call an event with a delivery that was tried."""
+    for part, mode in (("all", "live"), ("test", "test")):
+        url = f"https://{side.canary(part)}.example.com/hook"
+        endpoint, secret = endpoint_create(tenant=side.tenant, url=url, mode=mode)
+        side.put("endpoint", part, endpoint.public_id)
+        side.keys[f"webhook {mode}"] = secret
+    for part, call in side.calls.items():
+        event_publish(
+            tenant_id=side.tenant.pk,
+            type="call.scored",
+            subject_id=call.pk,
+            body={
+                "success": True,
+                "callId": call.public_id,
+                "source": "roleplay",
+                "externalUserId": side.canary(part),
+                "externalAgencyId": None,
+            },
+            test=RehearsalPlan() if part == "test" else None,
+        )
+        with tenant_scope(side.tenant.pk):
+            delivery = Delivery.objects.get(event__subject_id=call.pk)
+            Attempt.objects.create(
+                tenant_id=side.tenant.pk,
+                delivery=delivery,
+                number=1,
+                started_at=timezone.now(),
+                total_ms=1,
+                response_body=side.canary(part),
+            )
+            side.put("event", part, delivery.event.public_id)
+            side.put("delivery", part, delivery.pk)
+
+
+def _erasure(side: Side, part: str, call: Call) -> None:
+    """One under way, of nothing that is there, and what another left."""
+    agencies = [call.agency_id] if call.agency_id else []
+    with tenant_scope(side.tenant.pk):
+        erasure = Erasure.objects.create(
+            tenant=side.tenant,
+            subject=Erasure.Subject.CALL,
+            subject_digest=uuid.uuid4().hex * 2,
+            mode=call.mode,
+            agencies=agencies,
+            actor="system",
+            due_at=timezone.now(),
+        )
+        ErasedCall.objects.create(
+            tenant=side.tenant,
+            erasure=erasure,
+            call_id=uuid.uuid4(),
+            mode=call.mode,
+            files=[side.canary(part)],
+            settles_at=timezone.now(),
+        )
+    side.put("erasure", part, erasure.public_id)
+
+
+def _open_call(side: Side) -> None:
+    """A call that waits for its rep: the ticket is good for joining it and for following it."""
+    call = make_call(
+        side.tenant,
+        user=f"{side.canary('one')}-rep",
+        agency=side.canary("one"),
+        persona_name=side.canary("one"),
+        stage=Call.Stage.CREATED,
+        started_at=None,
+        ended_at=None,
+        scored_at=None,
+    )
+    slot = LiveSlot.objects.filter(call_id=None).order_by("pk").first()
+    LiveSlot.objects.filter(pk=slot.pk).update(
+        call_id=call.pk, tenant_id=side.tenant.pk, lease_until=timezone.now() + timedelta(hours=1)
+    )
+    side.open_call = call
+    for kind, of in (("ticket", side.calls["one"]), ("join_ticket", call)):
+        ticket = ticket_sign(call_id=of.pk, tenant_id=side.tenant.pk, public_id=of.public_id)
+        side.put(kind, "one", ticket)
+
+
+def token_of(side: Side) -> str:
+    """A session token, good for five minutes."""
+    caller = caller_find(side.keys["live"], None)
+    minted = session_mint(
+        caller=caller,
+        external_user_id=f"{side.canary('one')}-rep",
+        external_agency_id=side.canary("one"),
+    )
+    return minted.token
+
+
+def _own_catalogue(side: Side) -> None:
+    """A drill and a rubric of the tenant's own."""
+    make_drill(f"own-{side.canary()}", owner=side.tenant.pk, goal=side.canary())
+    side.put("drill", "all", f"own-{side.canary()}")
+    with tenant_scope(side.tenant.pk):
+        Rubric.objects.create(
+            tenant=side.tenant,
+            key=f"own-{side.canary()}",
+            version=1,
+            digest="d" * 64,
+            title=side.canary(),
+            content={"sections": []},
+        )
+
+
+# --- canaries ------------------------------------------------------------------------------------
+
+
+def tenant_models() -> list[type[TenantRow]]:
+    return [m for m in apps.get_models() if m._meta.db_table not in TABLES_WITHOUT_TENANT]
+
+
+def text_columns(model: type[models.Model]) -> Iterator[models.Field]:
+    """The columns that a tenant's own words may stand in."""
+    for column in model._meta.local_fields:
+        if isinstance(column, models.CharField | models.TextField) and not column.choices:
+            yield column
+
+
+def fill_with_canaries(side: Side) -> None:
+    """Every text column that was left empty or says something tame, as the owner of the tables.
+
+    The part of a row is taken from what hangs together with it: the call's canary goes to all
+    that belongs to the call.
+    """
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("SELECT set_config('app.tenant_id', %s, false)", [str(side.tenant.pk)])
+        for model in tenant_models():
+            table = model._meta.db_table
+            for column in text_columns(model):
+                if column.name in NOT_FILLED or (table, column.name) in _KEPT:
+                    continue
+                longest = column.max_length or 200
+                cursor.execute(
+                    f"UPDATE {table} SET {column.column} = left(%s, {longest})"
+                    f" WHERE strpos({column.column}, 'canary') = 0",
+                    [side.canary(_part_of_table(table))],
+                )
+        for part, call in side.calls.items():
+            for model, path in _OF_A_CALL:
+                for column in text_columns(model):
+                    if column.name in NOT_FILLED:
+                        continue
+                    cursor.execute(
+                        f"UPDATE {model._meta.db_table} SET {column.column} = %s WHERE {path}",
+                        [side.canary(part), str(call.pk)],
+                    )
+        cursor.execute("SELECT set_config('app.tenant_id', '', false)")
+    connections["owner"].close()
+
+
+_KEPT = {
+    ("calls_drill", "key"),
+    ("scoring_rubric", "key"),
+    ("webhooks_endpoint", "url"),
+}
+_OF_A_CALL = [
+    (Call, "id = %s"),
+    (Turn, "call_id = %s"),
+    (Scorecard, "call_id = %s"),
+    (Verdict, "scorecard_id IN (SELECT id FROM scoring_scorecard WHERE call_id = %s)"),
+    (Rep, "id IN (SELECT rep_id FROM calls_call WHERE id = %s)"),
+]
+
+
+def _part_of_table(table: str) -> str:
+    return "all" if table.startswith("tenants_") or table.endswith("endpoint") else "none"
+
+
+def _internal_ids(side: Side) -> Iterator[str]:
+    """The primary keys of all rows of the tenant. None of them may leave."""
+    with tenant_scope(side.tenant.pk):
+        for model in tenant_models():
+            rows = model.objects.filter(**{_tenant_column(model): side.tenant.pk})
+            for row_id in rows.values_list("pk", flat=True):
+                yield from (str(row_id), row_id.hex)
+
+
+def _tenant_column(model: type[models.Model]) -> str:
+    return "pk" if model is Tenant else "tenant_id"
+
+
+def forbidden(world: World, identity_side: str | None, parts: set[str]) -> "re.Pattern[bytes]":
+    """What must not stand in an answer to somebody of this side who may see these parts."""
+    texts: list[str] = []
+    for side in (world.a, world.b):
+        if side.name != identity_side:
+            texts.append(f"canary{world.run}{side.name}")
+            texts += [v for k, of in side.ids.items() if k != "drill" for v in of.values()]
+            texts += side.keys.values()
+        else:
+            texts += [side.canary(part) for part in {*PARTS} - parts]
+            texts += [call.public_id for part, call in side.calls.items() if part not in parts]
+        texts += world.internal_ids[side.name] - {side.ids["membership"]["all"]}
+    return re.compile("|".join(map(re.escape, sorted(set(texts)))).encode())
