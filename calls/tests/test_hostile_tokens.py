@@ -409,7 +409,7 @@ def test_an_api_key_is_no_session_token_and_the_other_way_round():
 
 @pytest.mark.django_db
 def test_signing_keys_turn_while_tokens_are_out(settings):
-    """The steps of docs/session-tokens.md: nobody's token is lost, and the old key ends."""
+    """The steps of docs/operations.md: nobody's token is lost, and the old key ends."""
     make_drill()
     make_worker()
     acme = make_integrator()
