@@ -35,6 +35,8 @@ html_theme_options = {
         "color-brand-primary": "#4338ca",
         "color-brand-content": "#4338ca",
         "color-brand-visited": "#4338ca",
+        "color-sidebar-link-text": "var(--color-foreground-primary)",
+        "color-sidebar-link-text--top-level": "var(--color-foreground-primary)",
         "font-stack": 'system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif',
         "font-stack--monospace": "ui-monospace, SFMono-Regular, Menlo, Consolas, monospace",
     },
@@ -42,6 +44,8 @@ html_theme_options = {
         "color-brand-primary": "#a5a0ff",
         "color-brand-content": "#a5a0ff",
         "color-brand-visited": "#a5a0ff",
+        "color-sidebar-link-text": "var(--color-foreground-primary)",
+        "color-sidebar-link-text--top-level": "var(--color-foreground-primary)",
     },
 }
 

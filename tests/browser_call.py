@@ -131,7 +131,7 @@ class EmbeddedCall(BrowserCall):
 @contextmanager
 def embedded_call(example_url: str) -> Iterator[EmbeddedCall]:
     """The example's page with the iframe, in a Chromium of our own."""
-    with _chromium(1280) as page:
+    with chromium(1280) as page:
         call = EmbeddedCall(page)
         page.goto(f"{example_url}/embedded")
         frame = page.wait_for_selector("iframe").content_frame()
@@ -144,7 +144,7 @@ def embedded_call(example_url: str) -> Iterator[EmbeddedCall]:
 @contextmanager
 def browser_call(example_url: str, *, width: int = 1280) -> Iterator[BrowserCall]:
     """The example's page with the SDK, in a Chromium of our own."""
-    with _chromium(width) as page:
+    with chromium(width) as page:
         call = BrowserCall(page)
         page.goto(example_url)
         page.wait_for_selector("#start:not([disabled])")
@@ -152,7 +152,7 @@ def browser_call(example_url: str, *, width: int = 1280) -> Iterator[BrowserCall
 
 
 @contextmanager
-def _chromium(width: int) -> Iterator[Page]:
+def chromium(width: int) -> Iterator[Page]:
     """An empty profile, whose microphone speaks what the test says."""
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
         context = playwright.chromium.launch_persistent_context(
