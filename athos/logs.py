@@ -71,7 +71,8 @@ def _message(record: logging.LogRecord) -> str:
     path = getattr(request, "path", None)
     if path and isinstance(record.args, tuple):
         route = getattr(getattr(request, "resolver_match", None), "route", "?")
-        args = tuple(f"/{route}" if value == path else value for value in record.args)
+        written = {path, path.encode("unicode_escape").decode()}  # Django escapes what is not ASCII
+        args = tuple(f"/{route}" if value in written else value for value in record.args)
         return str(record.msg) % args if args else str(record.msg)
     return record.getMessage()
 

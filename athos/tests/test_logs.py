@@ -56,12 +56,17 @@ def test_objects_are_not_printed():
     assert line(request=object(), words=["secret"]) == line()
 
 
-@pytest.mark.parametrize(("url", "route"), [("/reps/rep_8842", "reps/<n>"), ("/rep_8842", "?")])
-def test_a_request_is_named_by_its_route(url, route):
-    request = RequestFactory().delete(url)
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [("/reps/rep_8842", "reps/<n>"), ("/reps/Zoë", "reps/<n>"), ("/rep_8842", "?")],
+)
+def test_a_request_is_named_by_its_route(path, route):
+    request = RequestFactory().delete(path)
+    request.path = path
     if route != "?":
         request.resolver_match = ResolverMatch(print, (), {}, route=route)
-    written = line("%s: %s", args=("Not Found", url), request=request)
+    escaped = path.encode("unicode_escape").decode()  # as Django writes it
+    written = line("%s: %s", args=("Not Found", escaped), request=request)
     assert written.endswith(f"Not Found: /{route}")
 
 

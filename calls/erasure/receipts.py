@@ -51,7 +51,7 @@ def receipt_sign(erasure: Erasure) -> str:
 def genuine(receipt: Mapping[str, Any], signature: str) -> bool:
     """Whether we signed this receipt, given without its signature."""
     ours = keyed_digests(_message(receipt), purpose=RECEIPT_PURPOSE)
-    return any(hmac.compare_digest(digest, signature) for digest in ours)
+    return any(hmac.compare_digest(digest.encode(), signature.encode()) for digest in ours)
 
 
 def _unsigned(erasure: Erasure) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What is left of a call and of a rep once they are erased: minutes, and a receipt."""
 
+import io
+import json
 import uuid
 from pathlib import Path
 from urllib.parse import quote
@@ -7,6 +9,7 @@ from urllib.parse import quote
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.core.management import CommandError, call_command
 from django.db.models.functions import Now
 from django.test import Client
 
@@ -400,3 +403,18 @@ def test_erasures_wait_for_a_storage_that_is_away(acme, storage, monkeypatch):
 
 def test_an_unused_id_means_nothing(acme):
     assert code(get(acme, f"/erasures/{uuid.uuid4()}")) == "ERASURE_NOT_FOUND"
+
+
+def test_a_kept_receipt_can_be_checked(acme, tmp_path):
+    call = full_call(acme)
+    answer = delete(acme, f"/calls/{call.public_id}")
+    carry_out()
+    kept, out = tmp_path / "receipt.json", io.StringIO()
+    done = receipt(acme, answer)
+    kept.write_text(json.dumps(done, indent=2))
+    call_command("receipt_check", str(kept), stdout=out)
+    assert "genuine" in out.getvalue()
+    for changed in (done | {"counts": {}}, done | {"signature": "é"}, [], {"signature": None}):
+        kept.write_text(json.dumps(changed))
+        with pytest.raises(CommandError):
+            call_command("receipt_check", str(kept), stdout=out)

@@ -27,7 +27,7 @@ from work.drain import drain
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("bells")]
 
 CANARY = "canary-7f3a"
-REP = f"rep {CANARY}"
+REP = f"rep {CANARY} Zoë"
 TEXTS = {"text", "character varying", "jsonb", "bytea"}
 # Columns of the erased tables that hold no free text: words from a list that a constraint guards,
 # names of a drill or a rubric, and ids of ours.
