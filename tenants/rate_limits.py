@@ -211,10 +211,11 @@ def _spend_shared(buckets: Sequence[Bucket]) -> list[Standing] | None:
     names = [f"{settings.CHANNEL_PREFIX}:rate:{bucket.name}" for bucket in buckets]
     try:
         found = _script()(keys=names, args=numbers)
-    except (RedisError, OSError):
+    except (RedisError, OSError) as away:
         _resting_until = time.monotonic() + REST_SECONDS
         if not was_away:
-            logger.warning("rate limits count in this process only", exc_info=True)
+            facts = {"error": type(away).__name__}
+            logger.warning("rate limits count in this process only", extra=facts)
         return None
     if was_away:
         logger.info("rate limits are shared again")

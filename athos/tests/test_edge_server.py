@@ -1,35 +1,22 @@
-"""The web process in time and in trouble: slow clients, a failing application, engines away."""
+"""One connection by a clock of the test's: what comes in, how slowly, and how it ends."""
 
-import json
-import os
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 
-import psycopg
 import pytest
-from django.db import connections
-from django.test import Client, TransactionTestCase
-from django.urls import URLPattern, URLResolver, get_resolver
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.interfaces import IHalfCloseableDescriptor
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from zope.interface import implementer
 
 from athos import edge_server
-from athos.edge import AnswerCutShort, Edge
+from athos.edge import AnswerCutShort
 from athos.edge_server import Channel
-from athos.tests.test_edge_corpus import chunked, get, post
-from athos.tests.web_process import request, web_process
-from calls.tests.making import API, make_integrator
-from work.tests.test_chaos import wait
+from athos.tests.test_edge_corpus import chunked
 
-MINT, REDEEM = f"{API}/session", f"{API}/roleplay/session"
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n"
-
-
-# --- slow clients, by a clock of the test's ------------------------------------------------------
 
 
 @implementer(IHalfCloseableDescriptor)
@@ -166,6 +153,29 @@ def test_of_a_body_without_length_no_more_is_kept_than_the_limit(connection, set
     assert connection.whole == []
 
 
+PIECES = [
+    b"GET / HTTP/1.1\r\n", b"POST /api/x?y=1 HTTP/1.1\r\n", b"GET / HTTP/1.0\r\n",
+    b"Host: localhost\r\n", b"Content-Length: 5\r\n", b"Content-Length: 99999999\r\n",
+    b"Content-Length: -1\r\n", b"Transfer-Encoding: chunked\r\n", b"X-A: b\r\n", b" folded\r\n",
+    b"Transfer-Encoding: identity\r\n", b"Expect: 100-continue\r\n", b"Cookie: a=b; ;=\r\n",
+    b"Connection: close\r\n", b"\r\n", b"\n", b"\r", b"hello", b"5\r\nhello\r\n", b"0\r\n\r\n",
+    b"ffffffffffffffffffff\r\n", b"\x00", b"\xff", b":", b" ", b"x" * 9000,
+]  # fmt: skip
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=40), max_size=25), st.booleans())
+def test_no_bytes_make_it_fail_or_say_what_is_not_http(pieces, one_by_one):
+    connection = Connection()
+    sent = b"".join(pieces)
+    for part in [sent[n : n + 1] for n in range(len(sent))] if one_by_one else pieces:
+        connection.send(part)
+    said = connection.wire.value().removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert said == b"" or re.match(rb"HTTP/1.1 4(00|13|14|31) ", said)
+    connection.pass_(edge_server.IDLE_SECONDS + edge_server.REQUEST_SECONDS)
+    assert connection.whole or connection.wire.ended  # a request to answer, or nobody there
+
+
 def test_half_an_answer_never_ends_cleanly(connection):
     connection.send(HEAD + b"hello")
     (asked,) = connection.whole
@@ -192,234 +202,3 @@ def test_a_long_download_is_not_cut_by_the_time_to_answer(connection, monkeypatc
     monkeypatch.setattr(asked, "duration", lambda: 3600.0)
     asked.check_timeouts()
     assert not asked.finished
-
-
-# --- an application that fails -------------------------------------------------------------------
-
-
-async def ask(application, path=MINT, **scope):
-    """The messages that come out of the edge around this application."""
-    sent = []
-
-    async def send(message):
-        sent.append(message)
-
-    given = {"type": "http", "path": path, "method": "GET", "headers": []} | scope
-    await Edge(application)(given, None, send)
-    return sent
-
-
-async def failing(scope, receive, send):
-    raise RuntimeError("a secret text")
-
-
-async def failing_late(scope, receive, send):
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b"half", "more_body": True})
-    raise RuntimeError("a secret text")
-
-
-def answering(status):
-    async def application(scope, receive, send):
-        headers = [(b"Content-Length", b"0")]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
-
-    return application
-
-
-async def test_an_application_that_fails_is_answered_for(caplog):
-    start, body = await ask(failing, request_id="req_x")
-    assert start["status"] == 500
-    assert dict(start["headers"])[b"X-Athos-Request-Id"] == b"req_x"
-    error = json.loads(body["body"])["error"]
-    assert (error["code"], error["requestId"]) == ("INTERNAL_ERROR", "req_x")
-    assert b"secret" not in body["body"]
-    assert "request failed" in caplog.text
-
-
-async def test_only_redeem_may_be_read_by_other_sites_when_it_fails():
-    start, _ = await ask(failing, path=REDEEM)
-    assert dict(start["headers"])[b"Access-Control-Allow-Origin"] == b"*"
-    start, _ = await ask(failing, path=MINT)
-    assert not any(name.lower().startswith(b"access-control") for name, _ in start["headers"])
-
-
-async def test_an_application_that_fails_late_has_its_connection_cut():
-    with pytest.raises(AnswerCutShort):
-        await ask(failing_late)
-
-
-async def test_an_answer_without_id_gets_one_and_204_no_length():
-    start, _ = await ask(answering(204))
-    names = [name for name, _ in start["headers"]]
-    assert names == [b"X-Athos-Request-Id"]
-
-
-async def test_a_websocket_passes_through():
-    seen = []
-
-    async def application(scope, receive, send):
-        seen.append((scope, receive, send))
-
-    await Edge(application)({"type": "websocket"}, 1, 2)
-    assert seen == [({"type": "websocket"}, 1, 2)]
-
-
-# --- a real process ------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def database(django_db_setup, tmp_path_factory) -> Iterator["Database"]:
-    yield Database(tmp_path_factory.mktemp("pg"))
-
-
-class Database:
-    """The tests' PostgreSQL behind a door of its own, which can be shut for one web process."""
-
-    def __init__(self, folder: Path) -> None:
-        owner = connections["owner"].settings_dict
-        self._socket = folder / ".s.PGSQL.5432"
-        self._engine = Path(owner["HOST"]) / ".s.PGSQL.5432"
-        self.url = f"postgres://athos_app@/{owner['NAME']}?host={folder}&application_name=edge_test"
-        self.open()
-
-    def open(self) -> None:
-        self._socket.symlink_to(self._engine)
-
-    def shut(self) -> None:
-        """No new connection, and those there are break, as when PostgreSQL stops."""
-        self._socket.unlink()
-        with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as same_role:
-            same_role.execute(
-                "select pg_terminate_backend(pid) from pg_stat_activity"
-                " where application_name = 'edge_test'"
-            )
-
-
-@pytest.fixture(scope="module")
-def web(database, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("web")
-    with web_process(folder, DATABASE_URL=database.url) as running:
-        yield running
-
-
-@pytest.fixture
-def acme(web, django_db_blocker):
-    with django_db_blocker.unblock():
-        made = make_integrator()
-    yield made
-    with django_db_blocker.unblock():
-        TransactionTestCase("__init__")._fixture_teardown()
-
-
-def test_while_the_database_is_stopped_everything_says_503(web, database, acme):
-    mint = post(b'{"externalUserId": "r"}').replace(b"KEY", acme.secret.encode())
-    signed_in = request("GET", "/calls", headers={"Cookie": f"sessionid={'a' * 32}"})
-    assert web.ask(mint).status == 200
-    assert web.ask(signed_in).status == 302
-    database.shut()
-    try:
-        for _ in range(3):  # the first meets a broken connection, the others none
-            refused = web.ask(mint)
-            assert refused.status == 503
-            assert refused.json()["error"]["code"] == "SERVICE_UNAVAILABLE"
-            assert refused.json()["error"]["requestId"] == refused.header("X-Athos-Request-Id")
-            page = web.ask(signed_in)
-            assert page.status == 503
-            for answer in (refused, page):
-                assert int(answer.header("Retry-After")) > 0
-                assert answer.header("X-Athos-Request-Id").startswith("req_")
-        assert web.get("/healthz").status == 200
-        assert web.get(f"{API}/nothing").status == 404
-    finally:
-        database.open()
-    wait(lambda: web.ask(mint).status == 200, 30, "mint answers again")
-
-
-def test_the_socket_opens_with_an_id(web):
-    key = [b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
-    answer = web.ask(get("/live/v1", b"Upgrade: websocket", b"Connection: Upgrade", *key))
-    assert answer.status == 101
-    assert answer.header("X-Athos-Request-Id").startswith("req_")
-
-
-def test_a_browser_may_read_why_redeem_was_refused_at_the_edge(web):
-    too_large = b"Content-Length: 99999999"
-    answer = web.ask(post(b"", too_large, path=REDEEM, length=False))
-    assert answer.status == 413
-    assert answer.header("Access-Control-Allow-Origin") == "*"
-    assert answer.header("Access-Control-Expose-Headers") == "X-Athos-Request-Id"
-    elsewhere = web.ask(post(b"", too_large, length=False))
-    assert elsewhere.header("Access-Control-Allow-Origin") == ""
-
-
-def test_preflight_off_the_wire(web):
-    answer = web.ask(get(REDEEM, b"Origin: https://crm.example.com").replace(b"GET", b"OPTIONS"))
-    assert answer.status == 204
-    assert (answer.header("Content-Length"), answer.header("Transfer-Encoding")) == ("", "")
-    assert answer.header("Access-Control-Allow-Headers") == "Authorization, Content-Type"
-    assert answer.header("Access-Control-Allow-Credentials") == ""
-
-
-def test_pipelined_requests_are_answered_in_order(web):
-    with web.connect() as wire:
-        wire.send(get() + get("/healthz") + get(MINT) + get("/healthz", b"Connection: close"))
-        assert [wire.answer().status for _ in range(4)] == [404, 200, 405, 200]
-        assert wire.is_closed()
-
-
-def test_no_byte_of_a_body_is_asked_for_before_it_may_come(web):
-    with web.connect() as wire:
-        wire.send(post(b"", b"Content-Length: 2", b"Expect: 100-continue", length=False))
-        assert wire.answer().status == 100
-        wire.send(b"{}")
-        assert wire.answer().status == 401
-
-
-def test_a_client_that_leaves_in_the_middle_harms_nobody(web):
-    for part in (b"GET / HT", get()[:-2], post(b"", b"Content-Length: 9", length=False) + b"{"):
-        with web.connect() as wire:
-            wire.send(part)
-    assert web.get("/healthz").status == 200
-
-
-def test_the_web_process_says_nothing_it_should_not(web, acme):
-    web.ask(post(b'{"externalUserId": "CANARY"}').replace(b"KEY", acme.secret.encode()))
-    web.ask(get(f"{API}/calls?from=CANARY", b"Authorization: Bearer CANARY"))
-    web.ask(get("/", b"X-CANARY: \x00"))
-    log = web.log.read_text()
-    assert "CANARY" not in log
-    assert acme.secret[9:] not in log
-    assert "Traceback" not in log
-
-
-# --- every route ---------------------------------------------------------------------------------
-
-
-def routes(patterns=None, before=""):
-    """Each address of the product, its parameters filled in."""
-    for found in patterns if patterns is not None else get_resolver().url_patterns:
-        path = before + str(found.pattern)
-        if isinstance(found, URLResolver):
-            yield from routes(found.url_patterns, path)
-        elif isinstance(found, URLPattern):
-            yield "/" + re.sub(r"<(\w+:)?\w+>|\(\?P.*\)", "x", path).strip("^$")
-
-
-@pytest.mark.django_db
-def test_other_web_sites_may_read_redeem_and_the_sdk_alone():
-    """The SDK is a public file, and a script of another site has to load it."""
-    found = list(routes())
-    assert {REDEEM, MINT, "/sdk/x", "/calls/x"} <= set(found)
-    client = Client(
-        raise_request_exception=False,
-        headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"},
-    )
-    for path in found:
-        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
-            answer = client.generic(method, path)
-            told = [name for name in answer.headers if name.lower().startswith("access-control")]
-            assert bool(told) == (path == REDEEM), (method, path, told)
-            assert "Access-Control-Allow-Credentials" not in told
-            assert answer.headers["X-Athos-Request-Id"].startswith("req_")

@@ -7,6 +7,7 @@ import uuid
 from ipaddress import ip_address
 
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from redis import Redis
 
@@ -42,6 +43,7 @@ def test_a_refusal_costs_nothing_and_a_look_neither():
     assert counts.spend(Bucket(policy, "a"), now=10 * SECOND).allowed
 
 
+@hypothesis_settings(deadline=None)
 @given(
     quota=st.integers(1, 50),
     window=st.integers(1, 100),

@@ -1,0 +1,153 @@
+"""A real web process: with the database stopped, with clients that leave, with browsers."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.db import connections
+from django.test import TransactionTestCase
+
+from athos.tests.test_edge_corpus import get, post
+from athos.tests.web_process import request, web_process
+from calls.tests.making import API, make_integrator
+from work.tests.test_chaos import wait
+
+MINT, REDEEM = f"{API}/session", f"{API}/roleplay/session"
+
+
+@pytest.fixture(scope="module")
+def database(django_db_setup, tmp_path_factory) -> Iterator["Database"]:
+    yield Database(tmp_path_factory.mktemp("pg"))
+
+
+class Database:
+    """The tests' PostgreSQL behind a door of its own, which can be shut for one web process."""
+
+    def __init__(self, folder: Path) -> None:
+        owner = connections["owner"].settings_dict
+        self._socket = folder / ".s.PGSQL.5432"
+        self._engine = Path(owner["HOST"]) / ".s.PGSQL.5432"
+        self.url = f"postgres://athos_app@/{owner['NAME']}?host={folder}&application_name=edge_test"
+        self.open()
+
+    def open(self) -> None:
+        self._socket.symlink_to(self._engine)
+
+    def shut(self) -> None:
+        """No new connection, and those there are break, as when PostgreSQL stops."""
+        self._socket.unlink()
+        with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as same_role:
+            same_role.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where application_name = 'edge_test'"
+            )
+
+
+@pytest.fixture(scope="module")
+def web(database, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("web")
+    with web_process(folder, DATABASE_URL=database.url) as running:
+        yield running
+
+
+@pytest.fixture
+def acme(web, django_db_blocker):
+    with django_db_blocker.unblock():
+        made = make_integrator()
+    yield made
+    with django_db_blocker.unblock():
+        TransactionTestCase("__init__")._fixture_teardown()
+
+
+def test_while_the_database_is_stopped_everything_says_503(web, database, acme):
+    mint = post(b'{"externalUserId": "r"}').replace(b"KEY", acme.secret.encode())
+    signed_in = request("GET", "/calls", headers={"Cookie": f"sessionid={'a' * 32}"})
+    assert web.ask(mint).status == 200
+    assert web.ask(signed_in).status == 302
+    database.shut()
+    try:
+        for _ in range(3):  # the first meets a broken connection, the others none
+            refused = web.ask(mint)
+            assert refused.status == 503
+            assert refused.json()["error"]["code"] == "SERVICE_UNAVAILABLE"
+            assert refused.json()["error"]["requestId"] == refused.header("X-Athos-Request-Id")
+            page = web.ask(signed_in)
+            assert page.status == 503
+            for answer in (refused, page):
+                assert int(answer.header("Retry-After")) > 0
+                assert answer.header("X-Athos-Request-Id").startswith("req_")
+        assert web.get("/healthz").status == 200
+        assert web.get(f"{API}/nothing").status == 404
+    finally:
+        database.open()
+    wait(lambda: web.ask(mint).status == 200, 30, "mint answers again")
+
+
+def test_the_socket_opens_with_an_id(web):
+    key = [b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
+    answer = web.ask(get("/live/v1", b"Upgrade: websocket", b"Connection: Upgrade", *key))
+    assert answer.status == 101
+    assert answer.header("X-Athos-Request-Id").startswith("req_")
+
+
+def test_a_browser_may_read_why_redeem_was_refused_at_the_edge(web):
+    too_large = b"Content-Length: 99999999"
+    answer = web.ask(post(b"", too_large, path=REDEEM, length=False))
+    assert answer.status == 413
+    assert answer.header("Access-Control-Allow-Origin") == "*"
+    assert answer.header("Access-Control-Expose-Headers") == "X-Athos-Request-Id"
+    elsewhere = web.ask(post(b"", too_large, length=False))
+    assert elsewhere.header("Access-Control-Allow-Origin") == ""
+
+
+def test_preflight_off_the_wire(web):
+    answer = web.ask(get(REDEEM, b"Origin: https://crm.example.com").replace(b"GET", b"OPTIONS"))
+    assert answer.status == 204
+    assert (answer.header("Content-Length"), answer.header("Transfer-Encoding")) == ("", "")
+    assert answer.header("Access-Control-Allow-Headers") == "Authorization, Content-Type"
+    assert answer.header("Access-Control-Allow-Credentials") == ""
+
+
+def test_pipelined_requests_are_answered_in_order(web):
+    with web.connect() as wire:
+        wire.send(get() + get("/healthz") + get(MINT) + get("/healthz", b"Connection: close"))
+        assert [wire.answer().status for _ in range(4)] == [404, 200, 405, 200]
+        assert wire.is_closed()
+
+
+def test_no_byte_of_a_body_is_asked_for_before_it_may_come(web):
+    with web.connect() as wire:
+        wire.send(post(b"", b"Content-Length: 2", b"Expect: 100-continue", length=False))
+        assert wire.answer().status == 100
+        wire.send(b"{}")
+        assert wire.answer().status == 401
+
+
+def test_a_client_that_leaves_in_the_middle_harms_nobody(web):
+    for part in (b"GET / HT", get()[:-2], post(b"", b"Content-Length: 9", length=False) + b"{"):
+        with web.connect() as wire:
+            wire.send(part)
+    assert web.get("/healthz").status == 200
+
+
+def test_the_web_process_says_nothing_it_should_not(web, acme):
+    web.ask(post(b'{"externalUserId": "CANARY"}').replace(b"KEY", acme.secret.encode()))
+    web.ask(get(f"{API}/calls?from=CANARY", b"Authorization: Bearer CANARY"))
+    web.ask(get("/", b"X-CANARY: \x00"))
+    log = web.log.read_text()
+    assert "CANARY" not in log
+    assert acme.secret[9:] not in log
+    assert "Traceback" not in log
+
+
+def test_many_who_never_finish_leave_room_for_others(web):
+    waiting = [web.connect() for _ in range(200)]
+    try:
+        for number, wire in enumerate(waiting):
+            wire.send(get()[: number % 40])
+        assert web.get("/healthz").status == 200
+    finally:
+        for wire in waiting:
+            wire.connection.close()
