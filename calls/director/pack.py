@@ -1,7 +1,7 @@
 """A drill's pack: what the persona is, knows, minds and says. Read strictly, then never changed.
 
 `pack_load` takes the mapping that came from YAML or JSON and returns frozen objects, or raises
-`PackError` with every problem found and its path. docs/writing-drills.md explains each key to authors.
+`PackError` with every problem found and its path. docs/writing-drills.md explains each key.
 """
 
 import hashlib
