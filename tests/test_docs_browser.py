@@ -36,13 +36,12 @@ def watched(browser: Browser, docs: str, **options: object) -> tuple[Page, list[
     page.on("console", lambda message: bad.append(message.text))
     page.on("pageerror", lambda error: bad.append(str(error)))
     page.on("requestfailed", lambda request: bad.append(request.url))
-    page.on(
-        "request",
-        lambda request: (
-            None if request.url.startswith((docs, "data:")) else bad.append(request.url)
-        ),
-    )
+    page.on("request", lambda request: bad.extend(elsewhere(request.url, docs)))
     return page, bad
+
+
+def elsewhere(url: str, docs: str) -> list[str]:
+    return [] if url.startswith((docs, "data:")) else [url]
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
