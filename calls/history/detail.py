@@ -61,20 +61,20 @@ def call_scored_get(*, reader: Reader, public_id: str) -> CallRecord:
 
 def call_get(*, reader: Reader, public_id: str) -> CallRecord:
     """The reader's call as far as it is. A stranger's call and no call look the same."""
-    with tenant_scope(reader.tenant_id):
+    with reader.scope():
         return _record(_call(reader, public_id))
 
 
 def call_of_ticket(*, tenant_id: uuid.UUID, call_id: uuid.UUID) -> CallRecord:
     """The one call that a connection ticket is for."""
     with tenant_scope(tenant_id):
-        rows = Call.objects.for_tenant(tenant_id).select_related("drill")
+        rows = Call.objects.for_tenant(tenant_id).select_related("drill").defer("drill__pack")
         return _record(_found(rows.filter(pk=call_id).first()))
 
 
 def call_progress(*, reader: Reader, public_id: str) -> Progress:
     """The stage of the reader's call, scored or not."""
-    with tenant_scope(reader.tenant_id):
+    with reader.scope():
         return progress_of(_call(reader, public_id))
 
 
@@ -104,7 +104,7 @@ def recording_of(*, tenant_id: uuid.UUID, call_id: uuid.UUID) -> Recording | Non
 def _call(reader: Reader, public_id: str) -> Call:
     if not _PUBLIC_ID.fullmatch(public_id):
         raise CallNotFound
-    rows = reader.calls().select_related("rep", "agency", "drill")
+    rows = reader.calls().select_related("rep", "agency", "drill").defer("drill__pack")
     return _found(rows.filter(public_id=public_id).first())
 
 

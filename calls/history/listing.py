@@ -19,6 +19,11 @@ from scoring.models import Scorecard
 from tenants.isolation import tenant_scope
 from tenants.models import Agency
 
+# What a row of the API shows, and what the cursor needs; the wide rest stays in the database.
+ROW = (
+    "public_id", "source", "external_user_id", "external_agency_id", "drill_key", "started_at",
+    "ended_at", "scored_at",
+)  # fmt: skip
 SETTLED = """
     SELECT least(
         statement_timestamp() - interval '250 milliseconds',
@@ -71,7 +76,7 @@ def calls_scored(
     with reader.scope():
         as_of = place.as_of if place else _now(settled=filters.scored_from is not None)
         rows = _of_mode(reader).filter(stage=Call.Stage.SCORED, scored_at__lte=as_of)
-        rows = _after(_filtered(rows, filters), filters, place)
+        rows = _after(_filtered(rows, filters), filters, place).only(*ROW)
         agencies = _agencies(reader, filters)
         if filters.external_user_id is not None and agencies is not None:
             rows, agencies = rows.filter(agency_id__in=agencies), None  # one rep's are few
