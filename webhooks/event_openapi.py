@@ -7,6 +7,7 @@ from tenants.describing import (
     Schema,
     Tag,
     boolean,
+    integer,
     moment,
     named_examples,
     nullable,
@@ -15,7 +16,7 @@ from tenants.describing import (
     text,
 )
 from webhooks.replaying import ENDPOINT_TEST
-from webhooks.services import EVENT_TYPES
+from webhooks.services import CALL_ENDED, CALL_SCORE_FAILED, CALL_SCORED, CALL_STARTED
 
 WEBHOOKS = Tag(
     "Webhooks",
@@ -25,35 +26,52 @@ WEBHOOKS = Tag(
     " seconds.",
 )
 
+_CALL: dict[str, Schema] = {
+    "callId": text("For `GET /calls/{callId}`, once it is scored."),
+    "source": text("Where the call came from: `roleplay`."),
+    "externalUserId": text("Your name of the rep."),
+    "externalAgencyId": nullable(text("Your name of the agency.")),
+}
+_HAPPENED: dict[str, Schema] = {
+    "occurredAt": moment("When it happened."),
+    "requestId": text("Tell it to us when something is odd."),
+    "mode": text("Only there, and `test`, when the call is the sandbox's.", const="test"),
+    "webhookId": text("The same on every attempt and replay.", pattern="^wh_"),
+}
+_REASON: dict[str, Schema] = {
+    "reason": text("Why there is no score: `SCORING_INCOMPLETE` and others; the list may grow."),
+    "reasonMessage": text("The reason as a sentence."),
+}
+
+
+def _event(name: str, description: str, facts: dict[str, Schema], *optional: str) -> Schema:
+    event = {"event": text("Ignore events that you don't know.", const=name)}
+    return obj(description, event | facts | _HAPPENED, optional=("mode", *optional))
+
+
 SHAPES: dict[str, Schema] = {
-    "CallScoredEvent": obj(
+    "CallScoredEvent": _event(
+        CALL_SCORED,
         "A call was scored, or given up. It names the call and holds neither score nor transcript.",
-        {
-            "event": text("Ignore events that you don't know.", const=EVENT_TYPES[0]),
-            "success": boolean("Whether there is a score to fetch."),
-            "callId": text("For `GET /calls/{callId}`."),
-            "source": text("Where the call came from: `roleplay`."),
-            "externalUserId": text("Your name of the rep."),
-            "externalAgencyId": nullable(text("Your name of the agency.")),
-            "occurredAt": moment("When it happened."),
-            "requestId": text("Tell it to us when something is odd."),
-            "reason": text(
-                "Only when `success` is false: `SCORING_INCOMPLETE` and others; the list may grow."
-            ),
-            "reasonMessage": text("The reason as a sentence."),
-            "mode": text("Only there, and `test`, when the call is the sandbox's.", const="test"),
-            "webhookId": text("The same on every attempt and replay.", pattern="^wh_"),
-        },
-        optional=("reason", "reasonMessage", "mode"),
+        {"success": boolean("Whether there is a score to fetch.")} | _CALL | _REASON,
+        "reason",
+        "reasonMessage",
     ),
-    "EndpointTestEvent": obj(
-        "What you asked for, to see that your endpoint hears us.",
-        {
-            "event": text("Always this.", const=ENDPOINT_TEST),
-            "occurredAt": moment("When you asked."),
-            "requestId": text("Tell it to us when something is odd."),
-            "webhookId": text("The same on every attempt.", pattern="^wh_"),
+    "CallStartedEvent": _event(CALL_STARTED, "Rep and persona hear each other.", _CALL),
+    "CallEndedEvent": _event(
+        CALL_ENDED,
+        "A call is over; its score comes later.",
+        _CALL
+        | {
+            "endReason": text("`REP_ENDED`, `NETWORK_LOST`, `CEILING` and others; it may grow."),
+            "durationSec": integer("Whole seconds of the call.", minimum=0),
         },
+    ),
+    "CallScoreFailedEvent": _event(
+        CALL_SCORE_FAILED, "There will be no score of this call.", _CALL | _REASON
+    ),
+    "EndpointTestEvent": _event(
+        ENDPOINT_TEST, "What you asked for, to see that your endpoint hears us.", {}
     ),
 }
 
@@ -108,10 +126,13 @@ DELIVERY_HEADERS: tuple[Schema, ...] = (
     ),
 )
 
-TEST_EXAMPLE = {
-    name: ENDPOINT_TEST if name == "event" else SCORED_EXAMPLE[name]
-    for name in ("event", "occurredAt", "requestId", "webhookId")
-}
+
+def _example(event: str, *without: str, **more: Any) -> dict[str, Any]:
+    facts = {name: fact for name, fact in SCORED_EXAMPLE.items() if name not in without}
+    return facts | {"event": event} | more
+
+
+_NO_CALL = ("success", "callId", "source", "externalUserId", "externalAgencyId")
 
 
 def _message(
@@ -135,8 +156,10 @@ def _message(
     return {"post": operation}
 
 
+_OPT_IN = "Only for endpoints that name it in `eventTypes`."
+
 MESSAGES: dict[str, Schema] = {
-    EVENT_TYPES[0]: _message(
+    CALL_SCORED: _message(
         "callScored",
         "A call was scored, or given up",
         "Sent at least once to each of your endpoints, in no particular order, the moment that a"
@@ -145,12 +168,44 @@ MESSAGES: dict[str, Schema] = {
         "CallScoredEvent",
         {"The call has its score": SCORED_EXAMPLE, "There is no score": FAILED_EXAMPLE},
     ),
+    CALL_STARTED: _message(
+        "callStarted",
+        "A call began",
+        f"{_OPT_IN} Signed and tried again like any other.",
+        "CallStartedEvent",
+        {"A call began": _example(CALL_STARTED, "success")},
+    ),
+    CALL_ENDED: _message(
+        "callEnded",
+        "A call is over",
+        f"{_OPT_IN} Signed and tried again like any other.",
+        "CallEndedEvent",
+        {
+            "The rep ended it": _example(
+                CALL_ENDED, "success", endReason="REP_ENDED", durationSec=37
+            )
+        },
+    ),
+    CALL_SCORE_FAILED: _message(
+        "callScoreFailed",
+        "A call was given up",
+        f"{_OPT_IN} Beside `call.scored` with `success: false`, which every endpoint gets.",
+        "CallScoreFailedEvent",
+        {
+            "The rep was silent": _example(
+                CALL_SCORE_FAILED,
+                "success",
+                reason="REP_NEVER_SPOKE",
+                reasonMessage="The rep did not speak in this call.",
+            )
+        },
+    ),
     ENDPOINT_TEST: _message(
         "endpointTest",
         "A test that you asked for",
         "Sent by `POST /webhook-endpoints/{endpointId}/test`, signed and tried again like any"
         " other.",
         "EndpointTestEvent",
-        {"A test": TEST_EXAMPLE},
+        {"A test": _example(ENDPOINT_TEST, *_NO_CALL)},
     ),
 }

@@ -36,7 +36,7 @@ from webhooks.event_openapi import SCORED_EXAMPLE, WEBHOOKS
 from webhooks.log import CURSOR_LONGEST, DELIVERIES_PAGE
 from webhooks.models import Delivery, Endpoint
 from webhooks.replaying import REPLAYED_AT_ONCE
-from webhooks.services import ENDPOINTS_MAX, EVENT_TYPES
+from webhooks.services import CALL_SCORED, ENDPOINTS_MAX, EVENT_TYPES
 
 ENDPOINT_ID = "ep_Vx3kQpWz0aBcD1eF2gH3i"
 WEBHOOK_ID = str(SCORED_EXAMPLE["webhookId"])
@@ -44,14 +44,16 @@ _ENDPOINT_ID = text("Names the endpoint.", pattern=r"^ep_[A-Za-z0-9_-]{21}$")
 _WEBHOOK_ID = text("Names the event, in the body and the header.", pattern=r"^wh_[0-9a-f-]{36}$")
 
 _URL = text("HTTPS, on the public internet.", minLength=1, maxLength=URL_LONGEST)
-_EVENT_TYPES = array("Which events to send; empty: all.", text("One.", enum=list(EVENT_TYPES)))
+_EVENT_TYPES = array(
+    f"Which events to send; empty: `{CALL_SCORED}` alone.", text("One.", enum=list(EVENT_TYPES))
+)
 _DESCRIPTION = name_text("For people.", longest=LONGEST_DESCRIPTION)
 
 _ENDPOINT: dict[str, Schema] = {
     "id": _ENDPOINT_ID,
     "url": text("Where we post."),
     "description": text("For people; may be empty."),
-    "eventTypes": array("Which events are sent; empty: all.", text("One.")),
+    "eventTypes": array(f"Which events are sent; empty: `{CALL_SCORED}` alone.", text("One.")),
     "enabled": boolean("Whether we post."),
     "disabledAt": nullable(moment("Since when we don't.")),
     "disabledReason": nullable(ref("EndpointDisabledReason")),

@@ -318,3 +318,12 @@ def _raising(error: Exception) -> Callable[..., None]:
         raise error
 
     return initial
+
+
+@pytest.mark.parametrize(("written", "status"), [("30.0", 200), ("3e1", 200), ("30.5", 400)])
+def test_a_whole_number_may_be_written_as_json_allows(world, written, status):
+    ask = Ask("/retention", f'{{"audioDays": {written}}}')
+    answer = world.send("PATCH", ask)
+    assert answer.status_code == status
+    if status == 200:
+        assert answer.json()["audioDays"] == 30
