@@ -1,13 +1,12 @@
-"""`manage.py retention TENANT_ID [--audio-days N|keep] [--transcript-days N|keep] …`"""
+"""`manage.py retention TENANT [--audio-days N|keep] [--transcript-days N|keep] …`"""
 
-import uuid
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from calls.erasure.retention import FIELDS, retention_set
 from tenants.errors import InvalidRequest
-from tenants.models import Tenant
+from tenants.selectors import tenant_named
 
 KEEP = "keep"
 
@@ -16,21 +15,22 @@ class Command(BaseCommand):
     help = "Show or change for how many days a tenant's content is kept; `keep`: until erased."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("tenant_id", type=uuid.UUID)
+        parser.add_argument("tenant", help="its id, or the e-mail address of its only owner")
         for column in FIELDS.values():
             parser.add_argument(f"--{column.replace('_', '-')}", type=_days)
 
-    def handle(self, *args: Any, tenant_id: uuid.UUID, **options: Any) -> None:
+    def handle(self, *args: Any, tenant: str, **options: Any) -> None:
         given = {column: options[column] for column in FIELDS.values()}
         changes = {
             column: None if days == KEEP else days
             for column, days in given.items()
             if days is not None
         }
+        found = tenant_named(tenant)
+        if found is None:
+            raise CommandError("There is no such tenant.")
         try:
-            retention = retention_set(tenant_id=tenant_id, changes=changes)
-        except Tenant.DoesNotExist as missing:
-            raise CommandError(f"There is no tenant {tenant_id}.") from missing
+            retention = retention_set(tenant_id=found.pk, changes=changes)
         except InvalidRequest as refused:
             raise CommandError(refused.message) from refused
         for column in FIELDS.values():
