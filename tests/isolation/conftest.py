@@ -1,11 +1,13 @@
 """The world of the isolation tests: committed once for all tests of a module, then wiped."""
 
+import logging
 from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
 from django.test import TransactionTestCase, override_settings
 
+from athos.logs import KeyValueFormatter
 from tests.isolation.identities import Identity, identities
 from tests.isolation.world import World, world_make
 
@@ -30,3 +32,36 @@ def world(django_db_setup, django_db_blocker, tmp_path_factory) -> Iterator[Worl
 def everybody(world) -> list[Identity]:
     """Their session tokens are fresh: they last five minutes."""
     return identities(world)
+
+
+class Logged(logging.Handler):
+    """What stands in the log of a run, as it would be written."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.setFormatter(KeyValueFormatter())
+        self.text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.text += self.format(record) + "\n"
+
+    def quoted(self, world: World) -> list[str]:
+        """Whatever of a tenant's words or secrets stands there. Ids may."""
+        secrets = [*world.a.keys.values(), *world.b.keys.values(), world.suspended_key]
+        sealed = [
+            value
+            for side in (world.a, world.b)
+            for kind in ("ticket", "join_ticket", "sealed", "site")
+            for value in side.ids[kind].values()
+        ]
+        return [text for text in [f"canary{world.run}", *secrets, *sealed] if text in self.text]
+
+
+@pytest.fixture
+def logged() -> Iterator[Logged]:
+    handler, root = Logged(), logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield handler
+    finally:
+        root.removeHandler(handler)

@@ -14,8 +14,10 @@ def test_every_address_is_declared():
     assert_none(undeclared())
 
 
-def test_everybody_gets_what_is_declared_and_nobody_a_strangers_row(world, everybody):
+def test_everybody_gets_what_is_declared_and_nobody_a_strangers_row(world, everybody, logged):
     assert_none(problems(world, everybody))
+    assert "Method Not Allowed" in logged.text  # it does hear
+    assert_none(logged.quoted(world))
 
 
 def test_a_strangers_name_in_a_query_or_body_is_like_none(world, everybody):

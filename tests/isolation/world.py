@@ -26,6 +26,7 @@ from calls.models import (
     LiveSlot,
     LiveWorker,
     RecordingPart,
+    SandboxCall,
     Turn,
 )
 from calls.services.embedding import site_key_make
@@ -140,6 +141,8 @@ def _side(name: str, run: str) -> Side:
     for part, call in side.calls.items():
         side.put("externalUserId", part, call.external_user_id)
         _erasure(side, part, call)
+    _sandbox_call(side)
+    token_of(side)
     side.put("site", "all", site_key_make(tenant_id=tenant.pk))
     _own_catalogue(side)
     with tenant_scope(tenant.pk):
@@ -231,6 +234,13 @@ def _webhooks(side: Side) -> None:
             )
             side.put("event", part, delivery.event.public_id)
             side.put("delivery", part, delivery.pk)
+
+
+def _sandbox_call(side: Side) -> None:
+    with tenant_scope(side.tenant.pk):
+        SandboxCall.objects.create(
+            tenant=side.tenant, call=side.calls["test"], rep_lines=[side.canary("test")]
+        )
 
 
 def _erasure(side: Side, part: str, call: Call) -> None:
