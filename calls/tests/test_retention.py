@@ -19,6 +19,7 @@ from calls.erasure.retention import retention_set
 from calls.erasure.rounds import retention_round
 from calls.models import Call, Erasure, Recording, RecordingPart, RetentionRound, Turn
 from calls.tests.making import API, Integrator, code, make_drill, make_integrator
+from calls.tests.test_call_pages import manager_of
 from calls.tests.test_erasure import delete, files_in, full_call, get, rows_of
 from scoring.models import Scorecard, Verdict
 from tenants.isolation import tenant_scope
@@ -219,6 +220,17 @@ def test_an_old_transcript_goes_and_its_score_stays(acme, stranger):
     assert get(stranger, f"/calls/{theirs.public_id}").json()["transcript"] != []
     row = get(acme, "/calls?from=2020-01-01").json()["data"]
     assert [call["id"] for call in row] == [old.public_id]
+
+
+def test_the_dashboard_shows_what_is_left(acme):
+    call = old_call(acme, 181)
+    keep(acme, transcript_days=180, audio_days=180)
+    client = manager_of(acme)
+    assert '<button type="button" class="quote"' in client.get(f"/calls/{call.public_id}").text
+    rounds()
+    page = client.get(f"/calls/{call.public_id}")
+    assert page.status_code == 200 and "82" in page.text
+    assert "<q>" not in page.text and "<audio" not in page.text and "Transcript<" not in page.text
 
 
 def test_quotes_of_the_persona_go_too(acme):

@@ -165,7 +165,7 @@ def clock(seconds: float) -> str:
 
 def _criterion(criterion: Mapping[str, Any]) -> Criterion:
     evidence = criterion["evidence"]
-    quoted = evidence.get("kind") == "quote"
+    quoted = bool(evidence.get("quote"))  # its words may be forgotten by now
     verified = criterion["verified"]
     answer = criterion["answer"]
     counts = verified and answer != "not_applicable"
