@@ -291,7 +291,8 @@ def _since(body: dict[str, Any]) -> datetime:
 def _limit(text: str | None) -> int:
     if text is None:
         return DELIVERIES_PAGE
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:4]) <= 100:
+    digits = text.isascii() and text.isdecimal() and len(text) <= 4
+    if not digits or not 1 <= int(text) <= 100:
         problem = "limit must be a whole number from 1 to 100."
         raise InvalidRequest(problem, details={"field": "limit"})
     return int(text)

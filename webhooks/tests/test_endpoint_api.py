@@ -209,7 +209,7 @@ def test_deliveries_page_by_page(acme):
     foreign = f"{path}?state=failed&cursor={first['nextCursor']}"
     assert acme("GET", foreign)[1]["error"]["details"] == {"field": "cursor"}
     assert acme("GET", f"{path}?state=delivered")[1] == {"data": [], "nextCursor": None}
-    for odd in ("limit=0", "limit=101", "limit=x", "state=odd", "cursor=odd"):
+    for odd in ("limit=0", "limit=101", "limit=0050000", "limit=x", "state=odd", "cursor=odd"):
         assert acme("GET", f"{path}?{odd}")[0] == 400, odd
 
 
