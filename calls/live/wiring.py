@@ -57,11 +57,14 @@ class LiveEngines:
             with suppress(ProviderError, TimeoutError):
                 await vectors_kept(texts, self._providers.background_embedder, self._vectors)
 
-    async def warm_lines(self, packs: Sequence[Mapping[str, Any]]) -> None:
-        """All lines of the packs, likely ones first. Rests while a call is live.
+    async def warm_lines(
+        self, packs: Sequence[Mapping[str, Any]], *, first: Sequence[AuthoredLine] = ()
+    ) -> None:
+        """The `first` lines, then all of the packs, likely ones first. Rests while a call is live.
 
         Lines that are there already cost a look at the disk. What fails now is made when needed.
         """
+        await self._warm_lines(first)
         for choose in (likely_lines, all_lines):
             for pack in packs:
                 await self._warm_lines(

@@ -6,12 +6,15 @@ here knows how long anything takes to make: a conversation is the same on any ma
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from calls.live.conversation import SILENCE_PROMPTS
 from calls.live.events import FRAME_SECONDS, Part, Turn
 from calls.live.recorder import Recorder
-from calls.ports import Heard, Line, PersonaBrain
+from calls.ports import Embedder, Heard, Line, PersonaBrain, ProviderUnavailable
+from calls.providers.director import DirectorBrain, prepare
+from calls.providers.embedder import SECONDS as EMBED_SECONDS
 
 BEFORE = 0.5  # seconds of quiet before the first word and after the last
 REP_WAITS = 0.5  # seconds before the rep answers
@@ -41,6 +44,28 @@ class Recorded:
     turns: tuple[Turn, ...]
     parts: tuple[Part, ...] = field(repr=False)
     seconds: float
+
+
+async def speak_by_text(
+    pack: Mapping[str, Any],
+    *,
+    difficulty: str,
+    seed: int,
+    rep_lines: Sequence[str],
+    embedder: Embedder,
+    folder: Path,
+) -> list[Said]:
+    """The conversation with the drill's real director. `folder` keeps vectors between processes.
+
+    It is word for word the same each time, so never made by words alone: where the vectors fail,
+    the director might answer something else, and ProviderUnavailable is raised.
+    """
+    await prepare(pack, embedder, folder=folder)
+    brain = DirectorBrain(pack, difficulty, seed, embedder, embed_within=EMBED_SECONDS)
+    turns = await converse(brain, rep_lines)
+    if not brain.has_vectors:
+        raise ProviderUnavailable("The persona could not understand.")
+    return turns
 
 
 async def converse(brain: PersonaBrain, rep_lines: Sequence[str]) -> list[Said]:

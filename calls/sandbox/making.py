@@ -15,11 +15,9 @@ from calls.live.events import Part, Turn
 from calls.live.tts import LineCache
 from calls.models import Call, SandboxCall
 from calls.ports import Embedder, ProviderRefused, ProviderUnavailable, Voice
-from calls.providers.director import DirectorBrain, prepare
-from calls.providers.embedder import SECONDS as EMBED_SECONDS
 from calls.providers.embedder import OpenAIEmbedder
 from calls.providers.registry import VOICES
-from calls.sandbox.conversation import Recorded, Said, converse, record
+from calls.sandbox.conversation import Recorded, record, speak_by_text
 from calls.sandbox.scripts import scripts
 from calls.sandbox.services import EPOCH, sandbox_call_fail, sandbox_call_made
 from calls.sandbox.speaking import Voices
@@ -96,7 +94,14 @@ async def engines() -> AsyncIterator[tuple[Embedder, Voice]]:
 
 async def _spoken(plan: Plan) -> Recorded:
     async with engines() as (embedder, voice):
-        turns = await _conversation(plan, embedder)
+        turns = await speak_by_text(
+            plan.pack,
+            difficulty=plan.difficulty,
+            seed=plan.seed,
+            rep_lines=plan.rep_lines,
+            embedder=embedder,
+            folder=settings.VECTORS_DIR,
+        )
         persona = plan.pack["persona"]
         voices = Voices(
             voice=voice,
@@ -107,19 +112,6 @@ async def _spoken(plan: Plan) -> Recorded:
         )
         sounds = await voices.sounds(turns)
     return record(turns, sounds)
-
-
-async def _conversation(plan: Plan, embedder: Embedder) -> list[Said]:
-    """Word for word the same each time, so never by words alone: without its vectors the director
-    might answer something else, and the call is made later."""
-    await prepare(plan.pack, embedder, folder=settings.VECTORS_DIR)
-    brain = DirectorBrain(
-        plan.pack, plan.difficulty, plan.seed, embedder, embed_within=EMBED_SECONDS
-    )
-    turns = await converse(brain, plan.rep_lines)
-    if not brain.has_vectors:
-        raise ProviderUnavailable("The persona could not understand.")
-    return turns
 
 
 def _part_kept(tenant_id: uuid.UUID, call_id: uuid.UUID, part: Part) -> dict[str, Any]:

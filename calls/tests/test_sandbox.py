@@ -16,6 +16,7 @@ from django.utils import timezone
 from calls.models import Call, LiveSlot, RecordingPart, SandboxCall, Turn
 from calls.ports import ProviderRefused, ProviderUnavailable
 from calls.sandbox import making
+from calls.sandbox.ahead import lines_tried_first
 from calls.sandbox.api import LINE_LONGEST, LINES_MAX
 from calls.sandbox.scripts import scripts
 from calls.sandbox.services import UNFINISHED_AT_ONCE
@@ -420,6 +421,18 @@ def test_a_worker_that_lost_its_lease_keeps_nothing_and_the_next_makes_it_whole(
     turns, parts = made_of(now(call))
     assert len(turns) > 5
     assert parts
+
+
+async def test_the_lines_made_ahead_are_those_of_the_call_that_is_tried_first(
+    acme, engines, tmp_path
+):
+    packs = [{"key": "another"}, shipped()]
+    lines = await lines_tried_first(packs, FakeEmbedder(), folder=tmp_path / "vectors")
+    call = await asyncio.to_thread(begin, acme)
+    await asyncio.to_thread(sandbox_due)
+    said = sorted(engines["voice"].said)
+    assert sorted({(line.voice, line.text) for line in lines}) == said
+    assert (await asyncio.to_thread(now, call)).stage == Call.Stage.ENDED
 
 
 def test_each_script_can_be_played_in_any_drill():

@@ -15,9 +15,11 @@ from calls.after_call.engines import rubric_examples_shipped
 from calls.live.peer import PeerSettings, check_aiortc
 from calls.live.wiring import LiveEngines
 from calls.live.worker import Worker
-from calls.providers.director import prepare
+from calls.ports import Embedder, ProviderError
+from calls.providers.director import AuthoredLine, prepare
 from calls.providers.registry import EngineChoice, open_providers
 from calls.providers.speech_client import SpeechClient, wait_ready
+from calls.sandbox.ahead import lines_tried_first
 from calls.selectors import drill_packs_shipped
 
 logger = logging.getLogger(__name__)
@@ -52,7 +54,9 @@ async def _serve(*, slots: int, drain: float) -> None:
         lines = settings.VAR_DIR / "live" / "lines"
         engines = LiveEngines(providers, vectors=settings.VECTORS_DIR, lines=lines)
         await engines.prepare(packs)
-        warming = asyncio.create_task(_warm(engines, packs, examples))
+        warming = asyncio.create_task(
+            _warm(engines, providers.background_embedder, packs, examples)
+        )
         warming.add_done_callback(_log_failure)
         try:
             await _carry_calls(engines, slots, drain)
@@ -62,11 +66,23 @@ async def _serve(*, slots: int, drain: float) -> None:
 
 
 async def _warm(
-    engines: LiveEngines, packs: list[dict[str, Any]], examples: list[list[str]]
+    engines: LiveEngines,
+    embedder: Embedder,
+    packs: list[dict[str, Any]],
+    examples: list[list[str]],
 ) -> None:
     await engines.warm_vectors(examples)
     if settings.LINES_AHEAD:
-        await engines.warm_lines(packs)
+        await engines.warm_lines(packs, first=await _tried_first(packs, embedder))
+
+
+async def _tried_first(packs: list[dict[str, Any]], embedder: Embedder) -> list[AuthoredLine]:
+    """Of the sandbox's first call; without them it only takes longer."""
+    try:
+        return await lines_tried_first(packs, embedder, folder=settings.VECTORS_DIR)
+    except ProviderError as failure:
+        logger.warning("lines tried first not found", extra={"error": type(failure).__name__})
+        return []
 
 
 async def _carry_calls(engines: LiveEngines, slots: int, drain: float) -> None:
