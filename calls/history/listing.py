@@ -27,10 +27,12 @@ ROW = (
 SETTLED = """
     SELECT least(
         statement_timestamp() - interval '250 milliseconds',
-        min(xact_start) - interval '1 microsecond'
+        min(CASE WHEN backend_xid IS NULL THEN query_start ELSE xact_start END)
+            - interval '1 microsecond'
     )
     FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
+        AND xact_start IS NOT NULL AND (backend_xid IS NOT NULL OR state = 'active')
 """
 
 
@@ -170,9 +172,10 @@ def _after(rows: QuerySet[Call], filters: CallFilters, place: Cursor | None) -> 
 def _now(*, settled: bool) -> datetime:
     """The database's time; `settled`: a moment before which nothing can be scored any more.
 
-    A row's `scored_at` is the start of the transaction that scored it, so that is the start of the
-    oldest running one. A transaction shows its start a moment after it took it, hence the margin.
-    Those of other roles are invisible here, and score nothing.
+    A row's `scored_at` is the start of the statement that scored it. So that is, of those whose
+    transactions run: who wrote already, since the transaction began; who runs a statement, since
+    that began; who has only read and is idle can't. What begins is shown a moment later, hence the
+    margin. Those of other roles are invisible here, and score nothing.
     """
     with connection.cursor() as cursor:
         cursor.execute(SETTLED if settled else "SELECT statement_timestamp()")
