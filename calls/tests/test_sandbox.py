@@ -27,7 +27,7 @@ from calls.tasks import connect_due, lost_due, sandbox_due
 from calls.tests.director_help import shipped
 from calls.tests.making import API, Integrator, code, make_drill, make_integrator
 from tenants.isolation import tenant_scope
-from tenants.models import Agency, Rep
+from tenants.models import Agency, Rep, Tenant
 from tenants.services import api_key_create
 from webhooks.models import Delivery, Event
 from webhooks.services import endpoint_create
@@ -246,6 +246,15 @@ def test_no_test_moves_a_real_rep_to_another_agency(acme):
     with tenant_scope(acme.tenant.pk):
         assert Rep.objects.get(external_id="rep_8842").agency_id == home.pk
     assert get(live, f"/calls/{call.public_id}/status")[0] == 404
+
+
+def test_a_used_up_allowance_stops_no_tests(acme):
+    with tenant_scope(acme.tenant.pk):
+        Tenant.objects.filter(pk=acme.tenant.pk).update(monthly_minutes=0)
+    live = Integrator(acme.tenant, acme.key, api_key_create(tenant=acme.tenant, name="Live")[1])
+    assert code(live.post("/session", {"externalUserId": "r"})) == "TENANT_QUOTA_EXCEEDED"
+    assert acme.token("r")
+    begin(acme)
 
 
 # --- making it -----------------------------------------------------------------------------------
