@@ -235,6 +235,9 @@ class SessionToken(TenantRow):
         db_constraint=False,
     )
 
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "external_user_id"], name="session_token_of_rep")]
+
 
 class Turn(TenantRow):
     """What one side said, with times in seconds from the start of the call."""

@@ -94,7 +94,8 @@ class Event(TenantRow):
                 fields=["tenant", "created_at"],
                 name="event_with_body",
                 condition=Q(body_expired_at=None),
-            )
+            ),
+            models.Index(fields=["tenant", "subject_id"], name="event_of_subject"),
         ]
         constraints = [
             models.UniqueConstraint(
