@@ -144,7 +144,9 @@ SHAPES: dict[str, Schema] = {
             "status": text("Always `scored`.", const=str(Call.Stage.SCORED)),
             "difficulty": ref("Difficulty"),
             "persona": ref("Persona"),
-            "transcript": array("Both sides, in order.", ref("Turn")),
+            "transcript": array(
+                "Both sides, in order; empty once its days of retention are over.", ref("Turn")
+            ),
             "score": ref("Score"),
             "audioUrl": nullable(
                 text("Plays the recording, without a key; do not store it.", format="uri")

@@ -128,7 +128,8 @@ SHAPES: dict[str, Schema] = {
         },
     ),
     "Score": obj(
-        "How the call was scored. More keys may come.",
+        "How the call was scored. Texts that quote the call are empty once the transcript's days of"
+        " retention are over. More keys may come.",
         {
             "overallScore": integer("The score, in percent.", minimum=0, maximum=100),
             "summary": text("What stood out, in a few sentences."),
