@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.conftest import ROOT
-from tests.docs_blocks import SHOWN_ONLY, all_blocks, shape_difference
+from tests.docs_blocks import SHOWN_ONLY, all_blocks, blocks, pages, shape_difference
 
 LANGUAGES = {"sh", "python", "ts", "js", "html", "json", *SHOWN_ONLY}
 NOT_RUN = 8  # blocks that say why nobody runs them: raise it only with a reason that convinces
@@ -72,6 +72,17 @@ def test_every_block_says_what_it_is(block):
     assert block.language in LANGUAGES
     assert block.not_run is None or len(block.not_run) > 20
     assert not (block.not_run and block.name)
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_a_page_says_what_its_snippets_need(page):
+    told, named = page.read_text(), set()
+    for block in blocks(page):
+        if block.language in {"sh", "python", "ts"} and not block.not_run:
+            told = told.replace(block.text, "")
+            named |= set(re.findall(r"ATHOS_[A-Z_]+", block.text))
+    for name in named:
+        assert re.search(rf"^(export )?{name}\b|`{name}`", told, re.MULTILINE), name
 
 
 def test_few_blocks_are_not_run():
