@@ -13,7 +13,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --log .venv/pip.log install --pr
 # Of pip's lines only how far it is and what went wrong; all of them are in .venv/pip.log.
 COUNT := awk '/^Collecting/ && ++n % 25 == 0 { print "  " n " packages"; fflush() } /^ *ERROR|Retrying/ && !/dependency resolver/ { print; fflush() }'
 DOCS_SOURCES := $(shell find docs CHANGELOG.md -type f 2>/dev/null)
-SDK_SOURCES := $(shell find sdk -type f -not -path '*/node_modules/*' -not -path 'sdk/dist/*' 2>/dev/null)
+SDK_SOURCES := $(shell find sdk scripts -type f -not -path '*/node_modules/*' -not -path 'sdk/dist/*' 2>/dev/null)
 CODE := athos work tenants webhooks scoring calls speech manage.py
 
 .PHONY: help run test test-tools test-front check format prove openai-whisper lock clean venv venv-dev front FORCE

@@ -293,7 +293,7 @@ SPECTACULAR_SETTINGS = {
     "CAMELIZE_NAMES": True,
     "SORT_OPERATIONS": False,
     "PREPROCESSING_HOOKS": ["athos.openapi.generating.external_only"],
-    "POSTPROCESSING_HOOKS": [],
+    "POSTPROCESSING_HOOKS": ["athos.openapi.generating.completed"],
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+from django.conf import settings
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ComponentRegistry
@@ -128,21 +129,30 @@ class DescribedSchema(AutoSchema):
         return operation_json(described) if described else None
 
 
-def document(*, public_url: str) -> dict[str, Any]:
-    """The whole document. `public_url` is our origin."""
-    made: dict[str, Any] = SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
-    made["servers"] = [{"url": public_url + API_PREFIX}]
+def completed(*, result: Schema, **_: Any) -> Schema:
+    """drf-spectacular's hook: what the operations refer to, and what is not one of them."""
     described = list(OPERATIONS.values())
-    made["info"]["description"] = OVERVIEW.read_text(encoding="utf-8").strip()
-    made["tags"] = [{"name": tag.name, "description": tag.description} for tag in TAGS]
-    made["webhooks"] = dict(webhooks.event_openapi.MESSAGES)
-    made["components"] = {
-        "schemas": {**SHAPES, **errors.error_shapes(described)},
-        "responses": errors.error_answers(described),
-        "examples": errors.error_examples(described),
-        "headers": dict(HEADERS),
-        "securitySchemes": {str(name): scheme for name, scheme in SECURITY_SCHEMES.items()},
+    overview = OVERVIEW.read_text(encoding="utf-8").strip()
+    return {
+        "openapi": result["openapi"],
+        "info": result["info"] | {"description": overview},
+        "servers": [{"url": settings.PUBLIC_URL + API_PREFIX}],
+        "tags": [{"name": tag.name, "description": tag.description} for tag in TAGS],
+        "paths": result["paths"],
+        "webhooks": dict(webhooks.event_openapi.MESSAGES),
+        "components": {
+            "schemas": {**SHAPES, **errors.error_shapes(described)},
+            "responses": errors.error_answers(described),
+            "examples": errors.error_examples(described),
+            "headers": dict(HEADERS),
+            "securitySchemes": {str(name): scheme for name, scheme in SECURITY_SCHEMES.items()},
+        },
     }
+
+
+def document() -> Schema:
+    """The whole document, as `manage.py spectacular` writes it too."""
+    made: Schema = SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
     return made
 
 

@@ -6,7 +6,6 @@ from functools import cache
 
 from csp.constants import NONCE, SELF
 from csp.decorators import csp_update
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -41,7 +40,7 @@ class DocumentApi(ApiView):
 @cache
 def rendered(content_type: str) -> tuple[bytes, str]:
     """The document's bytes and their ETag. It changes with the code and the settings only."""
-    made = document(public_url=settings.PUBLIC_URL)
+    made = document()
     if content_type == "application/json":
         body = json.dumps(made, ensure_ascii=False, indent=2).encode()
     else:

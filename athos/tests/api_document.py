@@ -18,7 +18,7 @@ ADDRESS = "urn:athos:openapi"
 
 @functools.cache
 def the_document() -> dict[str, Any]:
-    return document(public_url="https://app.example.com")
+    return document()
 
 
 @dataclass(frozen=True)
