@@ -245,6 +245,7 @@ def test_the_scope_is_needed(acme):
 # --- one rep -------------------------------------------------------------------------------------
 
 
+@pytest.mark.django_db(transaction=True)  # long enough for its lease to be renewed
 def test_a_rep_is_erased_with_all_calls_and_tokens(acme, stranger, storage):
     calls = [full_call(acme) for _ in range(23)]  # more than a batch
     full_call(stranger)
