@@ -21,7 +21,7 @@ from rest_framework.request import Request
 from tenants import keys
 from tenants.client_address import Address, address_allowed, client_address
 from tenants.errors import ApiKeyRevoked, InvalidApiKey, IpNotAllowed, TenantInactive
-from tenants.grants import Grant
+from tenants.grants import Grant, Holder
 from tenants.isolation import tenant_scope
 from tenants.models import ApiKey, Tenant
 
@@ -53,10 +53,11 @@ class Caller:
     expires_at: datetime | None  # or when the grace of its revocation is over
 
     @property
-    def grant(self) -> Grant:
-        """What the key may do, and so what it may give to another key at most."""
+    def holder(self) -> Holder:
+        """The same as services that manage keys take it."""
         agencies = frozenset(self.agencies)
-        return Grant(self.mode, self.scopes, agencies, self.allowed_ips, self.expires_at)
+        grant = Grant(self.mode, self.scopes, agencies, self.allowed_ips, self.expires_at)
+        return Holder(self.key_id, self.actor, grant)
 
     @property
     def actor(self) -> str:

@@ -20,6 +20,15 @@ class Grant:
     expires_at: datetime | None  # None: never
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who manages keys by a key of its own."""
+
+    key_id: uuid.UUID
+    actor: str  # as rows of the audit log name it
+    grant: Grant
+
+
 def excess(wanted: Grant, held: Grant) -> str | None:
     """The part in which `wanted` gives more than `held`, None when in none.
 

@@ -35,16 +35,15 @@ class KeyListApi(ApiView):
 
     def get(self, request: Request) -> Response:
         caller = caller_of(request)
-        found = keys_list(tenant=caller.tenant, holder=caller.grant)
+        found = keys_list(tenant=caller.tenant, holder=caller.holder)
         return Response({"data": [key_output(key) for key in found]})
 
     def post(self, request: Request) -> Response:
         caller = caller_of(request)
         key, text = api_key_issue(
             tenant=caller.tenant,
-            holder=caller.grant,
+            holder=caller.holder,
             wish=_wish(json_object(request)),
-            actor=caller.actor,
         )
         return Response(key_output(key) | {"key": text}, status=201)
 
@@ -58,10 +57,9 @@ class KeyRevokeApi(ApiView):
         caller = caller_of(request)
         key = api_key_revoke(
             tenant=caller.tenant,
-            holder=caller.grant,
+            holder=caller.holder,
             key_id=key_id,
             grace=_grace(json_object(request, may_be_empty=True), default=timedelta(0)),
-            actor=caller.actor,
         )
         return Response(key_output(key))
 
@@ -75,10 +73,9 @@ class KeyRotateApi(ApiView):
         caller = caller_of(request)
         key, text = api_key_rotate(
             tenant=caller.tenant,
-            holder=caller.grant,
+            holder=caller.holder,
             key_id=key_id,
             grace=_grace(json_object(request, may_be_empty=True), default=ROTATION_GRACE),
-            actor=caller.actor,
         )
         return Response(key_output(key) | {"key": text}, status=201)
 

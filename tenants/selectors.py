@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models import Case, CharField, QuerySet, Value, When
 from django.db.models.functions import Now
 
-from tenants.grants import Grant
+from tenants.grants import Holder
 from tenants.isolation import tenant_scope
 from tenants.models import Agency, ApiKey, Tenant, User
 
@@ -88,17 +88,18 @@ class KeySummary:
     last_used_at: datetime | None
 
 
-def keys_visible(tenant: Tenant, holder: Grant | None) -> QuerySet[ApiKey]:
+def keys_visible(tenant: Tenant, holder: Holder | None) -> QuerySet[ApiKey]:
     """The keys that the holder of one may know of: of its mode and its agencies. None: all."""
     rows = ApiKey.objects.for_tenant(tenant)
-    if holder is not None and holder.mode != ApiKey.Mode.LIVE:
-        rows = rows.filter(mode=holder.mode)
-    if holder is not None and holder.agencies:
-        rows = rows.filter(agencies__contained_by=list(holder.agencies)).exclude(agencies=[])
+    if holder is not None and holder.grant.mode != ApiKey.Mode.LIVE:
+        rows = rows.filter(mode=holder.grant.mode)
+    if holder is not None and holder.grant.agencies:
+        mine = list(holder.grant.agencies)
+        rows = rows.filter(agencies__contained_by=mine).exclude(agencies=[])
     return rows
 
 
-def keys_list(*, tenant: Tenant, holder: Grant | None = None) -> list[KeySummary]:
+def keys_list(*, tenant: Tenant, holder: Holder | None = None) -> list[KeySummary]:
     """The tenant's keys: active ones first, then the newest of those that ended."""
     with tenant_scope(tenant.pk):
         rows = keys_visible(tenant, holder).annotate(status=_STATUS)

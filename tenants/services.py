@@ -15,13 +15,14 @@ from django.db.models.functions import Now
 from tenants import keys
 from tenants.client_address import network_normal
 from tenants.errors import (
+    ApiKeyRevoked,
     InsufficientScope,
     InvalidRequest,
     KeyNotActive,
     KeyNotFound,
     TooManyKeys,
 )
-from tenants.grants import Grant, excess
+from tenants.grants import Grant, Holder, excess
 from tenants.isolation import CATALOGUE, tenant_scope
 from tenants.models import Agency, ApiKey, AuditEvent, Membership, Tenant, User
 from tenants.selectors import KeySummary, database_now, key_summary, keys_visible
@@ -36,6 +37,7 @@ ALL_SCOPES = (
     "data:erase",
     "data:retention",
 )
+EVERYTHING = Grant(ApiKey.Mode.LIVE, frozenset(ALL_SCOPES), frozenset(), (), None)
 SYSTEM = "system"
 KEY_ID = re.compile(r"key_[A-Za-z0-9_-]{21}", re.ASCII)
 
@@ -137,39 +139,43 @@ def api_key_create(
 
 
 def api_key_issue(
-    *, tenant: Tenant, holder: Grant, wish: KeyWish, actor: str
+    *, tenant: Tenant, holder: Holder | None, wish: KeyWish
 ) -> tuple[KeySummary, str]:
-    """A new key for the holder of another: never one that gives more. The text is shown once."""
+    """A new key, which gives no more than the holder's has; None: an operator asks.
+
+    The text is shown once.
+    """
     _check_scopes(wish.scopes)
+    held = holder.grant if holder else EVERYTHING
     with tenant_scope(tenant.pk):
-        _keys_lock(tenant)
+        _keys_lock(tenant, holder)
         wanted = Grant(
-            mode=wish.mode or holder.mode,
+            mode=wish.mode or held.mode,
             scopes=frozenset(wish.scopes),
-            agencies=_agencies_named(tenant, wish.agencies, holder) or holder.agencies,
-            networks=_networks(wish.allowed_ips) or holder.networks,
-            expires_at=wish.expires_at or holder.expires_at,
+            agencies=_agencies_named(tenant, wish.agencies, held) or held.agencies,
+            networks=_networks(wish.allowed_ips) or held.networks,
+            expires_at=wish.expires_at or held.expires_at,
         )
-        _check_held(wanted, holder)
+        _check_held(wanted, held)
         if wish.expires_at is not None and wish.expires_at <= database_now():
             raise InvalidRequest("expiresAt must be in the future.", details={"field": "expiresAt"})
-        key, text = _key_add(tenant, wish.name, wanted, actor)
+        key, text = _key_add(tenant, wish.name, wanted, _actor(holder))
         return key_summary(tenant=tenant, key_id=key.pk), text
 
 
 def api_key_rotate(
-    *, tenant: Tenant, holder: Grant, key_id: str, grace: timedelta, actor: str
+    *, tenant: Tenant, holder: Holder, key_id: str, grace: timedelta
 ) -> tuple[KeySummary, str]:
     """A key of the same rights in place of another, which ends after the grace."""
     _check_grace(grace)
     with tenant_scope(tenant.pk):
-        _keys_lock(tenant)
+        _keys_lock(tenant, holder)
         old = _key_held(tenant, holder, key_id)
-        _check_held(old.grant, holder)
+        _check_held(old.grant, holder.grant)
         if old.revoked_at is not None or not _active(tenant).filter(pk=old.pk).exists():
             raise KeyNotActive
-        _key_end(old, grace, actor)
-        key, text = _key_add(tenant, old.name, old.grant, actor)
+        _key_end(old, grace, holder.actor)
+        key, text = _key_add(tenant, old.name, old.grant, holder.actor)
         return key_summary(tenant=tenant, key_id=key.pk), text
 
 
@@ -177,27 +183,35 @@ def api_key_revoke(
     *,
     tenant: Tenant,
     key_id: uuid.UUID | str,
-    holder: Grant | None = None,
+    holder: Holder | None = None,
     grace: timedelta = timedelta(0),
-    actor: str = SYSTEM,
 ) -> KeySummary:
     """End a key, by its inner or its public id: at once, or after a grace of up to 7 days.
 
-    Revoking again never gives it longer. With a `holder` only keys that give no more than it has.
+    Revoking again never gives it longer. With a `holder` only keys that give no more than its own.
     """
     _check_grace(grace)
     with tenant_scope(tenant.pk):
-        _keys_lock(tenant)
+        _keys_lock(tenant, holder)
         key = _key_held(tenant, holder, key_id)
         if holder is not None:
-            _check_held(replace(key.grant, expires_at=holder.expires_at), holder)
-        _key_end(key, grace, actor)
+            _check_held(replace(key.grant, expires_at=holder.grant.expires_at), holder.grant)
+        _key_end(key, grace, _actor(holder))
         return key_summary(tenant=tenant, key_id=key.pk)
 
 
-def _keys_lock(tenant: Tenant) -> None:
-    """Two changes to the keys of a tenant wait for each other; who mints waits for neither."""
+def _keys_lock(tenant: Tenant, holder: Holder | None = None) -> None:
+    """Two changes to the keys of a tenant wait for each other; who mints waits for neither.
+
+    A key that ended while its request waited changes nothing any more.
+    """
     Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
+    if holder is not None and not _active(tenant).filter(pk=holder.key_id).exists():
+        raise ApiKeyRevoked
+
+
+def _actor(holder: Holder | None) -> str:
+    return holder.actor if holder else SYSTEM
 
 
 def _active(tenant: Tenant) -> QuerySet[ApiKey]:
@@ -227,7 +241,7 @@ def _key_add(tenant: Tenant, name: str, grant: Grant, actor: str) -> tuple[ApiKe
     return key, text
 
 
-def _key_held(tenant: Tenant, holder: Grant | None, key_id: uuid.UUID | str) -> ApiKey:
+def _key_held(tenant: Tenant, holder: Holder | None, key_id: uuid.UUID | str) -> ApiKey:
     if isinstance(key_id, str) and not KEY_ID.fullmatch(key_id):
         raise KeyNotFound
     rows = keys_visible(tenant, holder)
@@ -254,10 +268,10 @@ def _target(key: ApiKey) -> str:
     return f"key:{key.public_id}"
 
 
-def _agencies_named(tenant: Tenant, names: Iterable[str], holder: Grant) -> frozenset[uuid.UUID]:
+def _agencies_named(tenant: Tenant, names: Iterable[str], held: Grant) -> frozenset[uuid.UUID]:
     """The agencies of those names. One never seen is made, by who is limited to none."""
     names = set(names)
-    if not holder.agencies:
+    if not held.agencies:
         fresh = [Agency(tenant=tenant, external_id=name) for name in names]
         Agency.objects.bulk_create(fresh, ignore_conflicts=True)
     found = Agency.objects.for_tenant(tenant).filter(external_id__in=names)
@@ -267,8 +281,8 @@ def _agencies_named(tenant: Tenant, names: Iterable[str], holder: Grant) -> froz
     return agencies
 
 
-def _check_held(wanted: Grant, holder: Grant) -> None:
-    part = excess(wanted, holder)
+def _check_held(wanted: Grant, held: Grant) -> None:
+    part = excess(wanted, held)
     if part is not None:
         raise _too_much(part)
 

@@ -9,6 +9,7 @@ from tests.conftest import ROOT
 
 
 @pytest.mark.prove
+@pytest.mark.timeout(3700)
 def test_one_of_64_racers_wins_each_token_and_junk_costs_nothing():
     """All of `bench.keys` but the rates, which only a quiet machine can tell."""
     done = subprocess.run(

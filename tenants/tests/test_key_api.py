@@ -9,9 +9,20 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from tenants.auth import caller_find
+from tenants.errors import ApiKeyRevoked
 from tenants.isolation import tenant_scope
 from tenants.models import Agency, ApiKey, AuditEvent, Tenant, User
-from tenants.services import ALL_SCOPES, api_key_create, api_key_revoke, tenant_create
+from tenants.selectors import keys_list
+from tenants.services import (
+    ALL_SCOPES,
+    KeyWish,
+    api_key_create,
+    api_key_issue,
+    api_key_revoke,
+    api_key_rotate,
+    tenant_create,
+)
 
 API = "/api/external/v1"
 FIELDS = {
@@ -261,6 +272,21 @@ def test_a_key_in_its_grace_makes_none_that_outlives_it(acme):
     assert timedelta(0) < ends - timezone.now() <= timedelta(hours=1)
     later = (timezone.now() + timedelta(days=1)).isoformat()
     assert field(acme.make(expiresAt=later)) == "expiresAt"
+
+
+def test_a_key_that_ends_while_its_request_waits_changes_nothing(acme):
+    """It was looked up in time; what it asks for comes after its end."""
+    holder = caller_find(acme.secret, None).holder
+    victim = acme.make().json()["id"]
+    api_key_revoke(tenant=acme.tenant, key_id=acme.row.pk)
+    late = {"tenant": acme.tenant, "holder": holder}
+    with pytest.raises(ApiKeyRevoked):
+        api_key_issue(wish=KeyWish("Late"), **late)
+    with pytest.raises(ApiKeyRevoked):
+        api_key_rotate(key_id=victim, grace=timedelta(0), **late)
+    with pytest.raises(ApiKeyRevoked):
+        api_key_revoke(key_id=victim, **late)
+    assert [key.status for key in keys_list(tenant=acme.tenant)] == ["active", "revoked"]
 
 
 # --- revoke and rotate ---------------------------------------------------------------------------

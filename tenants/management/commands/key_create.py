@@ -6,12 +6,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tenants.errors import AthosError
-from tenants.grants import Grant
 from tenants.models import ApiKey
 from tenants.selectors import database_now, tenant_named
-from tenants.services import ALL_SCOPES, CONTRACT_SCOPES, SYSTEM, KeyWish, api_key_issue
-
-EVERYTHING = Grant(ApiKey.Mode.LIVE, frozenset(ALL_SCOPES), frozenset(), (), None)
+from tenants.services import ALL_SCOPES, CONTRACT_SCOPES, KeyWish, api_key_issue
 
 
 class Command(BaseCommand):
@@ -40,7 +37,7 @@ class Command(BaseCommand):
             expires_at=None if days is None else database_now() + timedelta(days=days),
         )
         try:
-            key, text = api_key_issue(tenant=found, holder=EVERYTHING, wish=wish, actor=SYSTEM)
+            key, text = api_key_issue(tenant=found, holder=None, wish=wish)
         except AthosError as refusal:
             raise CommandError(refusal.message) from refusal
         self.stdout.write(f"id       {key.public_id}")
