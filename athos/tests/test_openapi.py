@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,6 +98,15 @@ def examples() -> Iterator[tuple[str, Any, dict[str, Any]]]:
 )
 def test_examples_fit(value, schema):
     assert_fits(value, schema)
+
+
+def test_every_code_and_scope_stands_in_the_docs():
+    docs = Path(__file__).resolve().parents[2] / "docs"
+    errors = (docs / "errors.md").read_text()
+    shapes = the_document()["components"]["schemas"]
+    assert [code for code in shapes["ErrorCode"]["enum"] if f"`{code}`" not in errors] == []
+    keys = (docs / "api-keys.md").read_text() + (docs / "authentication.md").read_text()
+    assert [scope for scope in shapes["Scope"]["enum"] if f"`{scope}`" not in keys] == []
 
 
 class TestServing:
