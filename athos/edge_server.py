@@ -66,10 +66,14 @@ class Channel(HTTPChannel):
 
     def connectionMade(self) -> None:  # noqa: N802
         super().connectionMade()
-        option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux has it
+        self.cut_when_stuck(STUCK_SECONDS)
+
+    def cut_when_stuck(self, seconds: int) -> None:
+        """Let the system (Linux) cut a client that takes nothing for so long; 0: as TCP does."""
+        option = getattr(socket, "TCP_USER_TIMEOUT", None)
         if option is not None and ITCPTransport.providedBy(self.transport):
             wire = self.transport.getHandle()
-            wire.setsockopt(socket.IPPROTO_TCP, option, STUCK_SECONDS * 1000)
+            wire.setsockopt(socket.IPPROTO_TCP, option, seconds * 1000)
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802
         if self._refused:
@@ -189,7 +193,9 @@ class Request(WebRequest):
     def process(self) -> Any:
         # Daphne would let any client move the whole site below a path of its choice.
         self.requestHeaders.removeHeader(b"Daphne-Root-Path")
-        if self.method != b"GET" or self.path not in SOCKET_PATHS:
+        if self.method == b"GET" and self.path in SOCKET_PATHS:
+            self.channel.cut_when_stuck(0)  # a call outlives a lost network; it has its own pings
+        else:
             self.requestHeaders.removeHeader(b"Upgrade")  # a server may ignore it (RFC 9110, 7.8)
         if self.uri.startswith(b"/"):
             return super().process()

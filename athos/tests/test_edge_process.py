@@ -1,16 +1,18 @@
 """A real web process: with the database stopped, with clients that leave, with browsers."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from django.db import connections
 from django.test import TransactionTestCase
 
 from athos.tests.test_edge_corpus import get, post
-from athos.tests.web_process import request, web_process
+from athos.tests.web_process import request, running, web_process
 from calls.tests.making import API, make_integrator
 from work.tests.test_chaos import wait
 
@@ -151,3 +153,31 @@ def test_many_who_never_finish_leave_room_for_others(web):
     finally:
         for wire in waiting:
             wire.connection.close()
+
+
+_GENEROUS = """
+import sys, django
+django.setup()
+from athos import edge_server
+edge_server.STUCK_SECONDS = 1
+async def application(scope, receive, send):
+    headers = [(b"Content-Length", b"50000000")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"x" * 50_000_000})
+edge_server.EdgeServer(application, [f"tcp:port={sys.argv[1]}:interface=127.0.0.1"]).run()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems leave it to TCP")
+def test_a_client_that_takes_nothing_of_its_answer_is_cut(django_db_setup, tmp_path):
+    with running([sys.executable, "-c", _GENEROUS], tmp_path) as generous:
+        own = psutil.Process(generous.process.pid)
+        with generous.connect() as wire:
+            wire.send(get("/"))
+            wait(lambda: talking(own), 10, "the answer began")
+            wait(lambda: not talking(own), 30, "the connection is cut")
+
+
+def talking(process: psutil.Process) -> bool:
+    return any(found.status == "ESTABLISHED" for found in process.net_connections("tcp"))

@@ -6,8 +6,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,17 +137,23 @@ def request(
     return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + body
 
 
+def web_process(folder: Path, **environment: str) -> AbstractContextManager[WebProcess]:
+    return running([sys.executable, str(ROOT / "manage.py"), "web", "--port"], folder, environment)
+
+
 @contextmanager
-def web_process(folder: Path, **environment: str) -> Iterator[WebProcess]:
-    """Start it on a free port, wait until it answers, end it."""
+def running(
+    command: list[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[WebProcess]:
+    """Start it on a free port, its last argument; wait until it listens; end it."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     log = folder / f"web-{port}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, str(ROOT / "manage.py"), "web", "--port", str(port)],
+            [*command, str(port)],
             cwd=ROOT,
-            env=os.environ | {"ATHOS_EMBEDDED": "1"} | environment,
+            env=os.environ | {"ATHOS_EMBEDDED": "1"} | (environment or {}),
             stdout=output,
             stderr=subprocess.STDOUT,
         )
