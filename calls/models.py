@@ -435,7 +435,7 @@ class ErasedCall(TenantRow):
     scored = models.BooleanField(default=False)
     month = models.DateField(null=True, blank=True)  # the first day of the one it counts toward
     seconds = models.FloatField(default=0.0)
-    files = models.JSONField(default=list, blank=True)  # names outside the folder, until deleted
+    files = models.JSONField(default=list, blank=True)  # names, until they are deleted
     settles_at = models.DateTimeField()
     files_gone_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

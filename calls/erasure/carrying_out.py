@@ -5,13 +5,13 @@ deleted is counted twice or not at all.
 """
 
 import logging
+import time
 import uuid
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Max
-from django.utils import timezone
 
 from calls.erasure.files import StorageUnavailable, call_files, files_delete, folder_delete
 from calls.erasure.receipts import SUBJECT_PURPOSE, receipt_sign
@@ -21,25 +21,31 @@ from calls.erasure.stores import FILES, by_store
 from calls.models import ErasedCall, Erasure
 from tenants.isolation import tenant_scope
 from tenants.sealing import unseal
+from tenants.selectors import database_now
 from tenants.services import SYSTEM, audit
 from work.claims import Claim
 
 logger = logging.getLogger(__name__)
 
 BATCH = 20  # calls at once: a batch of the longest calls takes about a second
+TURN_SECONDS = 15.0  # then other quick work may have the process
+GO_ON_IN = timedelta(seconds=1)
 
 
 def erasure_carry_out(claim: Claim[Erasure]) -> None:
-    """Delete until nothing is left; comes again when a worker may still be in the middle."""
+    """Delete for one turn; due again while something is left, or a worker may be in the middle."""
+    until = time.monotonic() + TURN_SECONDS
+    person = _person(claim)
     try:
-        person = _person(claim)
         while person is not None and _rows_erase(claim, person):
-            claim.check()
-        settles_at = _files_erase(claim)
+            if time.monotonic() > until:
+                _finish(claim, database_now())
+                return
+        again_at = _files_erase(claim, until)
     except StorageUnavailable:
         claim.release(error="STORAGE_UNAVAILABLE")
         return
-    _finish(claim, settles_at)
+    _finish(claim, again_at)
 
 
 def _person(claim: Claim[Erasure]) -> Person | None:
@@ -79,8 +85,8 @@ def _rep_erase(person: Person) -> Counter[str]:
     return by_store(tables(row.delete()[1]))
 
 
-def _files_erase(claim: Claim[Erasure]) -> datetime | None:
-    """Delete the files of the erased calls; when to look again for those that were in use."""
+def _files_erase(claim: Claim[Erasure], until: float) -> datetime | None:
+    """Delete the files of the erased calls; when to look again, for those that were in use too."""
     done: uuid.UUID | None = None
     while True:
         with tenant_scope(claim.tenant_id):
@@ -93,6 +99,8 @@ def _files_erase(claim: Claim[Erasure]) -> datetime | None:
                 last: datetime | None = left.aggregate(last=Max("settles_at"))["last"]
                 return last
         _batch_files_erase(claim, batch)
+        if time.monotonic() > until:
+            return database_now()
         done = batch[-1].pk
 
 
@@ -103,7 +111,7 @@ def _batch_files_erase(claim: Claim[Erasure], batch: list[ErasedCall]) -> None:
         erased.files = sorted({*erased.files, *found})
     with claim.step():
         ErasedCall.objects.bulk_update(batch, ["files"])
-    now = timezone.now()
+    now = database_now()
     settled = [erased for erased in batch if erased.settles_at <= now]
     for erased in batch:
         files_delete(erased.files)
@@ -117,13 +125,14 @@ def _batch_files_erase(claim: Claim[Erasure], batch: list[ErasedCall]) -> None:
         _count(erasure, Counter({FILES: number}))
 
 
-def _finish(claim: Claim[Erasure], settles_at: datetime | None) -> None:
+def _finish(claim: Claim[Erasure], again_at: datetime | None) -> None:
+    """The end of this turn, and of the erasure unless there is a time to go on."""
     with claim.finish() as erasure:
-        if settles_at is not None:
-            erasure.due_at = settles_at
+        if again_at is not None:
+            erasure.due_at = max(again_at, database_now() + GO_ON_IN)
             erasure.save(update_fields=["due_at"])
             return
-        erasure.finished_at, erasure.due_at, erasure.sealed_subject = timezone.now(), None, ""
+        erasure.finished_at, erasure.due_at, erasure.sealed_subject = database_now(), None, ""
         erasure.signature = receipt_sign(erasure)
         erasure.save(update_fields=["finished_at", "due_at", "sealed_subject", "signature"])
         audit(

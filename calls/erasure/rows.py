@@ -9,12 +9,12 @@ from datetime import UTC, date, datetime, timedelta
 
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from calls.erasure.files import folder_of
 from calls.erasure.stores import by_store
 from calls.models import Call, ErasedCall, Erasure, Recording, RecordingPart, SessionToken
 from calls.services.live import slot_free
+from tenants.selectors import database_now
 from webhooks.retention import events_erase
 
 # A worker in the middle of the call hears of it within its lease, ten seconds at most, and then
@@ -39,7 +39,7 @@ def tables(deleted: dict[str, int]) -> dict[str, int]:
 
 
 def _write_off(call: Call, erasure: Erasure) -> None:
-    now = timezone.now()
+    now = database_now()
     ended_at = call.ended_at or now
     spoken = call.started_at is not None
     ErasedCall.objects.create(

@@ -263,6 +263,23 @@ def test_a_rep_is_erased_with_all_calls_and_tokens(acme, stranger, storage):
     assert not any(str(call.pk) in name for call in calls for name in files_in(storage))
 
 
+def test_a_long_erasure_goes_on_in_turns(acme, storage, monkeypatch):
+    for _ in range(3):
+        full_call(acme)
+    answer = delete(acme, "/reps/rep_8842")
+    monkeypatch.setattr("calls.erasure.carrying_out.BATCH", 1)
+    monkeypatch.setattr("calls.erasure.carrying_out.TURN_SECONDS", -1.0)
+    turns = 0
+    while receipt(acme, answer)["status"] == "pending":
+        with tenant_scope(acme.tenant.pk):
+            Erasure.objects.update(due_at=Now())
+        carry_out()
+        turns += 1
+        assert turns < 20
+    assert turns > 3 and files_in(storage) == []
+    assert receipt(acme, answer)["counts"]["files"] == 9
+
+
 def test_a_rep_who_comes_back_can_be_erased_again(acme):
     full_call(acme)
     first = delete(acme, "/reps/rep_8842").json()["erasureId"]

@@ -274,6 +274,11 @@ def test_an_attempt_in_flight_is_not_written_down(storage):
 # --- many at once --------------------------------------------------------------------------------
 
 
+def pending(integrator, answer) -> bool:
+    receipt = get(integrator, f"/erasures/{answer.json()['erasureId']}").json()
+    return receipt["status"] == "pending"
+
+
 @pytest.mark.slow
 def test_a_hundred_calls_are_erased_while_others_are_written(storage):
     make_drill()
@@ -297,7 +302,9 @@ def test_a_hundred_calls_are_erased_while_others_are_written(storage):
     try:
         began = time.monotonic()
         answer = delete(acme, "/reps/rep_leaving")
-        carry_out()
+        while pending(acme, answer) and time.monotonic() < began + 180:
+            carry_out()  # turn by turn
+            time.sleep(0.1)
         seconds = time.monotonic() - began
     finally:
         stop.set()
