@@ -57,4 +57,4 @@ KEPT: Mapping[str, str] = {
 
 def by_store(deleted: Mapping[str, int]) -> Counter[str]:
     """What a deletion removed, by the names of a receipt. `deleted` is by table."""
-    return Counter({ERASED[table]: number for table, number in deleted.items() if number})
+    return Counter({ERASED.get(table, table): n for table, n in deleted.items() if n})
