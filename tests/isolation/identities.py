@@ -49,6 +49,13 @@ def identities(world: World) -> list[Identity]:
         Identity("ticket of A", "a", _ticket(a.ids["ticket"]["one"]), parts=frozenset({"one"})),
         Identity("ticket of B", "b", _ticket(b.ids["ticket"]["one"]), parts=frozenset({"one"})),
         Identity("manager of A", "a", session=world.sessions["a"], parts=live),
+        Identity(
+            "limited manager of A",
+            "a",
+            session=world.sessions["limited"],
+            parts=frozenset({"one"}),
+            agencies_only=True,
+        ),
         Identity("manager of B", "b", session=world.sessions["b"], parts=live),
         Identity("manager of no tenant", session=world.sessions["loner"]),
     ]
@@ -82,6 +89,7 @@ ANYBODY_NAMES = frozenset(
         *("nobody", "junk key", "revoked key", "expired key", "suspended tenant's key"),
         *("key without scopes", *_KEYS, "session token of A", "session token of B"),
         *("ticket of A", "ticket of B", "manager of A", "manager of B", "manager of no tenant"),
+        "limited manager of A",
     }
 )
 ANYBODY = Door(ANYBODY_NAMES, {})
@@ -111,6 +119,7 @@ TOKEN = Door(frozenset({"session token of A", "session token of B"}), {"*": (401
 TICKET = Door(frozenset({"ticket of A", "ticket of B"}), {"*": (401, "INVALID_TICKET")})
 _SIGN_IN = {"*": (302, "/sign-in")}
 MEMBER = Door(
-    frozenset({"manager of A", "manager of B"}), _SIGN_IN | {"manager of no tenant": (403, "")}
+    frozenset({"manager of A", "limited manager of A", "manager of B"}),
+    _SIGN_IN | {"manager of no tenant": (403, "")},
 )
 SIGNED_IN = Door(MEMBER.lets_in | {"manager of no tenant"}, _SIGN_IN)

@@ -10,7 +10,6 @@ from unittest.mock import patch
 
 from django.db import connections, models
 from django.db.models.query import QuerySet
-from django_scopes import get_scope
 
 from tenants.isolation import TenantManager
 from tenants.models import Tenant
@@ -21,6 +20,7 @@ EVERY_LINE = (FILTERS, SCOPES, ROW_SECURITY)
 _TENANT = {"tenant", "tenant_id", "tenant__in", "tenant_id__in", "drill_owner_id"}
 _AGENCIES = {"agency__in", "agency_id__in"}
 _plain_filter = QuerySet._filter_or_exclude_inplace
+_plain_get_queryset = TenantManager.get_queryset
 
 
 @contextmanager
@@ -43,10 +43,9 @@ def _unscoped(self: TenantManager) -> QuerySet:
 
 
 def _scoped(self: TenantManager) -> QuerySet:
-    """As the real one, by a filter that is no explicit one."""
-    rows = models.Manager.get_queryset(self)
-    _plain_filter(rows, False, (), {self.tenant_field: get_scope()["tenant"]})
-    return rows
+    """The real one, whose own filter is no explicit one."""
+    with patch.object(QuerySet, "_filter_or_exclude_inplace", _plain_filter):
+        return _plain_get_queryset(self)
 
 
 def _unfiltered(self: QuerySet, negate: bool, args: tuple, kwargs: dict) -> None:

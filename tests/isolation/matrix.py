@@ -101,7 +101,6 @@ def _read(response: HttpResponseBase) -> Answer:
     for name, morsel in getattr(response, "cookies", {}).items():
         headers["set-cookie"] = headers.get("set-cookie", "") + f"{name}={morsel.value};"
     body = b"".join(response) if response.streaming else response.content  # type: ignore[attr-defined]
-    response.close()
     return Answer(response.status_code, headers, body)
 
 

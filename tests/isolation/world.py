@@ -85,6 +85,7 @@ class World:
     run: str
     suspended_key: str
     loner: User
+    limited_manager: User
     sessions: dict[str, str] = field(default_factory=dict)  # cookies by identity
     internal_ids: dict[str, set[str]] = field(default_factory=dict)  # by side
 
@@ -103,8 +104,14 @@ def world_make() -> World:
     _, suspended_key = api_key_create(tenant=away, name="key", scopes=ALL_SCOPES)
     with tenant_scope(away.pk):
         Tenant.objects.filter(pk=away.pk).update(status=Tenant.Status.SUSPENDED)
-    world = World(a, b, run, suspended_key, loner=_user("loner"))
-    for name, user in (("a", a.manager), ("b", b.manager), ("loner", world.loner)):
+    world = World(a, b, run, suspended_key, _user("loner"), _user("limited"))
+    with tenant_scope(a.tenant.pk):
+        agency = Agency.objects.get(external_id=a.canary("one"))
+        Membership.objects.create(
+            tenant=a.tenant, user=world.limited_manager, role="manager", agencies=[agency.pk]
+        )
+    people = {"a": a.manager, "b": b.manager, "loner": world.loner}
+    for name, user in (people | {"limited": world.limited_manager}).items():
         client = Client()
         client.force_login(user)
         world.sessions[name] = client.cookies["sessionid"].value
@@ -126,7 +133,7 @@ def _side(name: str, run: str) -> Side:
         Tenant.objects.filter(pk=tenant.pk).update(
             browser_origins=[f"https://{side.canary()}.example"]
         )
-        side.put("membership", "all", Membership.objects.get().pk)
+        side.put("membership", "all", Membership.objects.get(user=manager).pk)
         agencies = {
             part: Agency.objects.create(tenant=tenant, external_id=side.canary(part))
             for part in ("one", "two")
@@ -142,7 +149,8 @@ def _side(name: str, run: str) -> Side:
         side.put("externalUserId", part, call.external_user_id)
         _erasure(side, part, call)
     _sandbox_call(side)
-    token_of(side)
+    for part in agencies:
+        token_of(side, part)
     side.put("site", "all", site_key_make(tenant_id=tenant.pk))
     _own_catalogue(side)
     with tenant_scope(tenant.pk):
@@ -289,13 +297,12 @@ def _open_call(side: Side) -> None:
         side.put(kind, "one", ticket)
 
 
-def token_of(side: Side) -> str:
+def token_of(side: Side, part: str = "one") -> str:
     """A session token, good for five minutes."""
-    caller = caller_find(side.keys["live"], None)
     minted = session_mint(
-        caller=caller,
-        external_user_id=f"{side.canary('one')}-rep",
-        external_agency_id=side.canary("one"),
+        caller=caller_find(side.keys["live"], None),
+        external_user_id=f"{side.canary(part)}-rep",
+        external_agency_id=side.canary(part),
     )
     return minted.token
 
