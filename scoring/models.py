@@ -1,4 +1,7 @@
-"""Rubrics, and what came of scoring a call with one. None of these rows is ever changed."""
+"""Rubrics, and what came of scoring a call with one.
+
+None of these rows is ever changed; retention alone empties what quotes a call (`retention.py`).
+"""
 
 from django.db import models
 from django.db.models import F, Q
