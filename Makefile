@@ -52,7 +52,7 @@ lock: venv ## pin all requirements with hashes, after a change in pyproject.toml
 	@var/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 clean: ## remove what was installed and built; your data in var/ stays
-	rm -rf .venv node_modules */node_modules tests/typescript-client/{node_modules,built} sdk/dist static/built built .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv node_modules sdk/node_modules tests/typescript-client/{node_modules,built} sdk/dist static/built built .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # --- what the targets above rest on; each has a stamp, so that a second run does nothing ---------
 venv: .venv/.installed
