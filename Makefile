@@ -12,7 +12,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --log .venv/pip.log install --progress-bar off --require-hashes
 # Of pip's lines only how far it is and what went wrong; all of them are in .venv/pip.log.
 COUNT := awk '/^Collecting/ && ++n % 25 == 0 { print "  " n " packages"; fflush() } /^ *ERROR|Retrying/ && !/dependency resolver/ { print; fflush() }'
-DOCS_SOURCES := $(shell find docs CHANGELOG.md -type f 2>/dev/null)
+DOCS_SOURCES := $(shell find docs CHANGELOG.md sdk/README.md -type f 2>/dev/null)
 SDK_SOURCES := $(shell find sdk scripts -type f -not -path '*/node_modules/*' -not -path 'sdk/dist/*' 2>/dev/null)
 CODE := athos work tenants webhooks scoring calls speech manage.py
 
