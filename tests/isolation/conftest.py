@@ -59,9 +59,12 @@ class Logged(logging.Handler):
 
 @pytest.fixture
 def logged() -> Iterator[Logged]:
-    handler, root = Logged(), logging.getLogger()
+    handler, root, requests = Logged(), logging.getLogger(), logging.getLogger("django.request")
+    usual = requests.level
     root.addHandler(handler)
+    requests.setLevel(logging.DEBUG)  # settings keep the many lines of refused requests quiet
     try:
         yield handler
     finally:
+        requests.setLevel(usual)
         root.removeHandler(handler)
