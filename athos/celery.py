@@ -7,9 +7,11 @@ from celery import Celery, signals
 from django.db import OperationalError, connection
 
 from athos.engines.programs import die_with_parent
+from work.broker import outlive_the_broker
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "athos.settings")
 
+outlive_the_broker()
 app = Celery("athos")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
