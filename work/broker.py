@@ -15,7 +15,7 @@ class QoS(transport.QoS):
 
     def ack(self, delivery_tag: Any) -> None:
         try:
-            self._remove_from_indices(delivery_tag).execute()
+            self._remove_from_indices(delivery_tag).execute()  # type: ignore[attr-defined]
         finally:
             LocalQoS.ack(self, delivery_tag)
 
