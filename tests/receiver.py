@@ -2,23 +2,15 @@
 
 import json
 import queue
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.request import Request, urlopen
 
-from tests.conftest import ROOT, Product, product_environment
-
-ADD = """
-from tenants.auth import caller_find
-from webhooks.services import endpoint_create
-key, url = {key!r}, {url!r}
-print(endpoint_create(tenant=caller_find(key, None).tenant, url=url)[1])
-"""
+from tests.conftest import Product
 
 
 @dataclass(frozen=True)
@@ -69,17 +61,18 @@ def receiver() -> Iterator[Deliveries]:
         thread.join(5)
 
 
-def endpoint_add(product: Product, url: str) -> str:
-    """Let the demo's calls be told there too; the endpoint's secret."""
-    code = ADD.format(key=product.demo["apiKey"], url=url)
-    command = [sys.executable, str(ROOT / "manage.py"), "shell", "--no-imports", "-c", code]
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=product_environment(product.var),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return done.stdout.split()[-1]
+@contextmanager
+def endpoint_added(product: Product, url: str) -> Iterator[str]:
+    """The demo's calls are told there too; the endpoint's secret."""
+    base = f"{product.demo['baseUrl']}/api/external/v1/webhook-endpoints"
+    headers = {
+        "Authorization": f"Bearer {product.demo['apiKey']}",
+        "Content-Type": "application/json",
+    }
+    body = json.dumps({"url": url}).encode()
+    with urlopen(Request(base, body, headers, method="POST"), timeout=15) as answer:
+        endpoint = json.loads(answer.read())
+    try:
+        yield endpoint["secret"]
+    finally:
+        urlopen(Request(f"{base}/{endpoint['id']}", headers=headers, method="DELETE"), timeout=15)

@@ -15,7 +15,7 @@ from calls.live.codec import read_part
 from tests.acoustics import timings
 from tests.browser_call import browser_call, embedded_call
 from tests.clips import human, spoken
-from tests.receiver import Delivery, endpoint_add, receiver
+from tests.receiver import Delivery, endpoint_added, receiver
 
 pytestmark = [pytest.mark.journey, pytest.mark.browser, pytest.mark.models, pytest.mark.slow]
 
@@ -72,8 +72,11 @@ def test_a_spoken_call_from_the_first_word_to_the_integrator(product):
 
 def test_a_call_in_our_own_page_inside_the_integrators_page(product):
     clip = spoken(LINES[1], product.speech_socket)
-    with receiver() as deliveries, embedded_call(product.demo["exampleUrl"]) as call:
-        secret = endpoint_add(product, deliveries.url)
+    with (
+        receiver() as deliveries,
+        endpoint_added(product, deliveries.url) as secret,
+        embedded_call(product.demo["exampleUrl"]) as call,
+    ):
         call.start()
         assert call.wait_for_persona(utterances=0)
         assert call.turn(clip.text, clip.wav)

@@ -87,8 +87,8 @@ def test_each_enabled_endpoint_that_wants_it_gets_a_delivery(
     with django_capture_on_commit_callbacks(execute=True):
         making.publish(acme)
     assert bells == ["deliver"]
-    urls = [delivery.endpoint.url for delivery in making.deliveries(acme)]
-    assert urls == ["https://all.example.com/", "https://scored.example.com/"]
+    urls = {delivery.endpoint.url for delivery in making.deliveries(acme)}
+    assert urls == {"https://all.example.com/", "https://scored.example.com/"}
     assert making.deliveries(stranger) == []
 
 
