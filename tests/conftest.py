@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 READY_WITHIN = 240.0  # seconds; a first start assembles the model files
 # What conftest.py set for the tests' own throw-away engines must not reach the product.
 OWN_SETTINGS = re.compile(
-    r"DATABASE_|REDIS_|SECRET|ENCRYPTION|API_KEY_|SESSION_TOKEN|DJANGO_|ATHOS_"
+    r"DATABASE_|REDIS_|SECRET|ENCRYPTION|API_KEY_|SESSION_TOKEN|DJANGO_|ATHOS_|SPEECH_"
 )
 
 
