@@ -245,7 +245,9 @@ def _filters_known(pack: Mapping[str, Any], wished: Mapping[str, str]) -> dict[s
     offered = pack.get("filters") or {}
     kept = {}
     for name in FILTERS:
-        spelling = {str(value).casefold(): str(value) for value in offered.get(name) or ()}
+        given = offered.get(name) or ()  # one value, or a list of them
+        values = [given] if isinstance(given, str) else given
+        spelling = {str(value).casefold(): str(value) for value in values}
         if name in wished and wished[name].casefold() in spelling:
             kept[name] = spelling[wished[name].casefold()]
     return kept

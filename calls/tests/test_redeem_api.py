@@ -168,6 +168,14 @@ def test_filters_that_match_are_kept_in_the_drills_spelling(acme):
     assert calls_of(acme)[0].filters == {"state": "Florida"}
 
 
+def test_a_drill_may_write_one_value_without_a_list(acme):
+    make_worker()
+    make_drill(filters={"state": "OH"})
+    wish = {"drillKey": "ma-full-sale", "filters": {"state": "oh"}}
+    assert redeem(acme.token(), wish).status_code == 200
+    assert calls_of(acme)[0].filters == {"state": "OH"}
+
+
 @pytest.mark.parametrize("filters", [None, {}, {"state": None}, {"state": ""}, {"state": "Mars"}])
 def test_filters_that_match_nothing_are_dropped(acme, ready, filters):
     wish = {"drillKey": "ma-full-sale", "filters": filters}
