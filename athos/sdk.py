@@ -1,6 +1,7 @@
-"""The browser SDK as we serve it: one ES module for script tags and the tarball for installing.
+"""The browser SDK as we serve it: an ES module for script tags, a tarball for installing, hashes.
 
-Both are public files that pages of any origin may load; `npm run build` makes them.
+All are public files that pages of any origin may load; `npm run build` makes them. Hashes are of
+the names with a version, which a page may pin; the plain name changes with each release.
 """
 
 import hashlib
@@ -12,8 +13,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import condition, require_safe
 
 FOLDER: Path = settings.BASE_DIR / "static" / "built" / "sdk"
-NAMES = re.compile(r"useathos-sdk\.js|useathos-sdk-\d+\.\d+\.\d+\.tgz")
-CONTENT_TYPES = {".js": "text/javascript; charset=utf-8", ".tgz": "application/gzip"}
+NAMES = re.compile(r"useathos-sdk\.js|useathos-sdk-\d+\.\d+\.\d+\.(js|tgz)|integrity\.json")
+CONTENT_TYPES = {
+    ".js": "text/javascript; charset=utf-8",
+    ".tgz": "application/gzip",
+    ".json": "application/json",
+}
 MAX_AGE = 300  # seconds that a browser may keep a copy without asking
 
 
@@ -27,7 +32,7 @@ def _etag(request: HttpRequest, name: str) -> str | None:
 @require_safe
 @condition(etag_func=_etag)
 def sdk_file(request: HttpRequest, name: str) -> HttpResponse:
-    """GET /sdk/useathos-sdk.js, GET /sdk/useathos-sdk-<version>.tgz"""
+    """GET /sdk/useathos-sdk.js, /sdk/useathos-sdk-<version>.js or .tgz, /sdk/integrity.json"""
     file = FOLDER / name
     if not NAMES.fullmatch(name) or not file.is_file():
         raise Http404

@@ -9,6 +9,8 @@ from athos.sdk import sdk_file
 def built(tmp_path, monkeypatch):
     (tmp_path / "useathos-sdk.js").write_text("export const a = 1;")
     (tmp_path / "useathos-sdk-1.0.0.tgz").write_bytes(b"\x1f\x8b")
+    (tmp_path / "useathos-sdk-1.0.0.js").write_text("export const a = 1;")
+    (tmp_path / "integrity.json").write_text('{"version": "1.0.0"}')
     (tmp_path / "secret.txt").write_text("no")
     monkeypatch.setattr(sdk, "FOLDER", tmp_path)
     return tmp_path
@@ -25,6 +27,13 @@ def test_any_origin_may_import_the_module(client):
     assert response["Access-Control-Allow-Origin"] == "*"
     assert "Access-Control-Allow-Credentials" not in response
     assert response.content == b"export const a = 1;"
+
+
+def test_a_page_may_pin_the_module_by_its_hash(client):
+    assert get(client, "useathos-sdk-1.0.0.js").content == b"export const a = 1;"
+    hashes = get(client, "integrity.json")
+    assert hashes["Content-Type"] == "application/json"
+    assert hashes.json() == {"version": "1.0.0"}
 
 
 def test_the_tarball_can_be_installed(client):
