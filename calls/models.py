@@ -268,6 +268,25 @@ class Turn(TenantRow):
         constraints = [models.UniqueConstraint(fields=["call", "number"], name="turn_number_once")]
 
 
+class CallLedger(TenantRow):
+    """How the turns of a call went, in figures that tell nothing of what was said.
+
+    Kept with the call when its turns are gone (docs/retention.md). Times in milliseconds, at most
+    `services.ledger.MOST` each.
+    """
+
+    call = models.OneToOneField(
+        Call, on_delete=models.CASCADE, related_name="ledger", db_constraint=False
+    )
+    answers_ms = ArrayField(models.PositiveIntegerField(), default=list)  # mouth to ear
+    barge_ins_ms = ArrayField(models.PositiveIntegerField(), default=list)
+    rep_turns = models.PositiveIntegerField(default=0)
+    cut_offs = models.PositiveIntegerField(default=0)
+    missed_ends = models.PositiveIntegerField(default=0)
+    false_stops = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+
 class RecordingPart(TenantRow):
     """About five seconds of one channel, as Ogg Opus: the packets as they went over the wire."""
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 # Tables with rows of one call or one rep -> their names in a receipt.
 ERASED: Mapping[str, str] = {
     "calls_call": "calls",
+    "calls_callledger": "callLedgers",
     "calls_heardchunk": "heardChunks",
     "calls_recording": "recordings",
     "calls_recordingpart": "recordingParts",

@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from calls.live.codec import OpusDecoder
 from calls.live.events import FRAME_SECONDS, LineEnded, LineStarted, Pcm, Turn
+from calls.live.ledger import Overlaps, first_sound, leading_silence
 from calls.live.persona import SpokenLine, SpokenReply
 from calls.live.playout import Clip, Playout
-from calls.live.stt import Ear, WordStage
+from calls.live.stt import RATE, Ear, WordStage
 from calls.live.tts import LineCache, VoiceStage, voice_key
 from calls.live.turns import (
     AskTurnModel,
@@ -35,6 +37,7 @@ logger = logging.getLogger(__name__)
 SILENCE_PROMPTS = (8.0, 20.0)  # seconds of quiet after which the persona says something
 MERGE_WITHIN = 0.7  # seconds: a reply heard for less than this had cut the rep off
 WORDS_WITHIN = 5.0  # seconds; a machine that needs more cannot hold a conversation
+ONSET_BEFORE = 0.15  # seconds around the detector's word in which speech really began
 MAX_FAILURES = 3  # providers that failed in a row before the call is given up
 
 Message = Mapping[str, Any]
@@ -113,6 +116,7 @@ class Conversation:
         self._reply_task: asyncio.Task[None] | None = None
         self._answering: _Answering | None = None
         self._unfinished: _Answering | None = None  # taken back: the rep went on
+        self._overlaps = Overlaps()
         self._line_number = 0
         self._quiet_since = 0.0
         self._prompts = 0
@@ -144,7 +148,8 @@ class Conversation:
     def carry_out(self, decisions: Sequence[Decision]) -> None:
         for decision in decisions:
             match decision:
-                case RepStarted():
+                case RepStarted(at):
+                    self._overlaps.began_at = self._first_sound(at)
                     self._around.notify({"type": "userSpeaking", "speaking": True})
                     self._take_back_unheard_reply()
                 case RepPaused():
@@ -159,9 +164,12 @@ class Conversation:
                     self._turn_dropped(at)
                 case Hold():
                     self.playout.pause()
+                    self._overlaps.silenced(self.playout.position)
                 case Resume():
                     self.playout.resume()
+                    self._overlaps.let_pass()
                 case Interrupt():
+                    self._overlaps.interrupted(self.playout.position)
                     self._finish_reply(cut=True)
 
     def _transcribe(self, wanted: Transcribe) -> None:
@@ -238,6 +246,12 @@ class Conversation:
             ledger["cut_off"] = 1.0
         return ledger
 
+    def _first_sound(self, detected: float) -> float:
+        """When the speech that was detected then really began; the detector is a little late."""
+        start = max(0.0, detected - ONSET_BEFORE)
+        sound = first_sound(self._ear.between(start, detected + ONSET_BEFORE), RATE)
+        return detected if sound is None else start + sound
+
     def _forget_pieces(self) -> None:
         self._words.forget(self._pieces)
         self._pieces = []
@@ -254,7 +268,7 @@ class Conversation:
 
     def _answer(self, lines: AsyncIterator[Line], answering: _Answering | None) -> None:
         self._drop_reply()
-        self._reply = SpokenReply()
+        self._reply, self._overlaps = SpokenReply(), Overlaps()
         self._reply_task = self._around.own(self._speak(self._reply, lines, answering))
 
     def _drop_reply(self) -> None:
@@ -293,6 +307,7 @@ class Conversation:
                 clip.extend(packets)
                 if packets and not added:
                     marks.setdefault("voice", self._around.now())
+                    reply.packets = reply.packets or clip.packets
                     self.playout.add(spoken.number, clip)
                     added = True
         finally:
@@ -373,4 +388,13 @@ class Conversation:
             return
         cues = {"cues": [dict(line.cue) for line in reply.lines if line.started_at is not None]}
         until = end if end is not None else self._around.now()
-        self._around.store(Turn("assistant", text, start, until, reply.cut, reply.latency, cues))
+        latency = self._answer_ledger(reply)
+        self._around.store(Turn("assistant", text, start, until, reply.cut, latency, cues))
+
+    def _answer_ledger(self, reply: SpokenReply) -> dict[str, float]:
+        """What the answer took until it could be heard, and who spoke over it."""
+        ledger = {**reply.latency, **self._overlaps.figures()}
+        if "total" in ledger:
+            ledger["lead"] = 1000 * leading_silence(reply.packets, OpusDecoder().decode)
+            ledger["mouth_to_ear"] = ledger["total"] + ledger["lead"]
+        return ledger

@@ -40,6 +40,7 @@ class SpokenReply:
     complete: bool = False  # the brain has no more lines
     cut: bool = False
     latency: dict[str, float] = field(default_factory=dict)
+    packets: list[bytes] = field(default_factory=list)  # of its first sound, as they are made
 
     def line(self, number: int) -> SpokenLine | None:
         return next((line for line in self.lines if line.number == number), None)

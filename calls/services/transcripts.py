@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models.functions import Now
 
 from calls.models import Call, HeardChunk, Recording, TranscriptLine
+from calls.services.ledger import ledger_keep
 from calls.services.outcomes import call_fail
 from work.bell import ring
 from work.claims import Claim
@@ -48,6 +49,7 @@ def call_transcribed(
         )
         HeardChunk.objects.filter(call_id=call.pk).delete()
         _recording_keep(call, recording)
+        ledger_keep(call=call)
         if not rep_spoke:
             call_fail(call=call, failure=Call.Failure.REP_NEVER_SPOKE)
             return

@@ -178,6 +178,8 @@ async def test_the_persona_opens_answers_and_every_turn_is_kept(stage):
         answer.latency[p] for p in ("silence", "brain", "voice", "playout")
     ) == pytest.approx(answer.latency["total"])
     assert 250 < answer.latency["total"] < 600
+    assert 0 <= answer.latency["lead"] <= 20  # the tone begins at once, the codec a little later
+    assert answer.latency["mouth_to_ear"] == answer.latency["total"] + answer.latency["lead"]
 
 
 async def test_what_is_heard_is_told_to_the_browser_in_order(stage):
@@ -208,6 +210,7 @@ async def test_an_interrupted_persona_falls_silent_and_keeps_only_what_was_heard
     assert len(silent) >= 0.9 * FRAME_SECONDS**-1  # at most 0.3 s of the 1.2 s were still voice
     await call.quiet(2.0)
     cut = call.turns[2]
+    assert 150 < cut.latency["barge_in"] < 350 and "false_stops" not in cut.latency
     assert cut.interrupted and long_line.startswith(cut.text) and 0 < len(cut.text) < 45
     assert call.brain.said[1] == (cut.text, False)
     assert call.brain.heard[-1].interrupting
@@ -224,6 +227,7 @@ async def test_a_murmur_over_the_persona_is_let_pass(stage):
     await call.quiet(5.0)
     assert call.said("assistant") == ["Hello?", long_line]
     assert call.said("user") == ["Tell me more."]
+    assert call.turns[-1].latency["false_stops"] == 1 and "barge_in" not in call.turns[-1].latency
 
 
 async def test_a_rep_who_goes_on_is_answered_once_with_all_that_was_said(stage):

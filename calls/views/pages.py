@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from calls.history.detail import CallNotFound, call_get
+from calls.history.latency import call_latency
 from calls.history.listing import Reader, calls_recent, overall_scores
 from calls.models import Call
 from calls.services.embedding import site_find, site_key_make
@@ -46,17 +47,20 @@ def call_pages(request: HttpRequest, member: Member) -> HttpResponse:
 @for_members
 def call_page(request: HttpRequest, member: Member, call_id: str) -> HttpResponse:
     """GET /calls/<public id>"""
+    reader = _reader(member)
     try:
-        record = call_get(reader=_reader(member), public_id=call_id)
+        record = call_get(reader=reader, public_id=call_id)
     except CallNotFound as missing:
         raise Http404 from missing
     call = record.call
+    latency = call_latency(reader=reader, call_id=call.pk)
     context = {
         "member": member,
         "row": _row(call),
         "failure": presenting.failure_of(call),
         "ending": presenting.ENDINGS.get(call.end_reason, ""),
         "result": presenting.result_of(record, rep_name=call.rep.name or call.external_user_id),
+        "latency": presenting.latency_figures_of(latency),
         "versions": (record.score or {}).get("versions"),
         "deliveries": deliveries_of(tenant=member.tenant_id, subject_id=call.pk),
     }

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from calls.history.detail import CallRecord, progress_of
+from calls.history.latency import Latency, Spread
 from calls.history.outputs import duration_seconds
 from calls.models import Call, TranscriptLine
 
@@ -137,6 +138,33 @@ def figures_of(metrics: Mapping[str, float | None]) -> list[Figure]:
         for key, label, form, note in METRICS
         if (value := metrics.get(key)) is not None
     ]
+
+
+def latency_figures_of(latency: Latency | None) -> list[Figure]:
+    """How the live loop did in a call; empty where there was none."""
+    if latency is None:
+        return []
+    return [
+        *_spread_figures("Persona's answer", "from the rep's last sound", latency.answer),
+        *_spread_figures(
+            "Stopped when interrupted", "from the rep's first sound", latency.barge_in
+        ),
+        *(
+            Figure(label, str(number), note)
+            for label, note, number in (
+                ("Cut off", "answered before the rep was done", latency.cut_offs),
+                ("Late to notice", "the rep waited for over 2.5 s", latency.missed_ends),
+                ("Stopped for nothing", "and went on", latency.false_stops),
+            )
+        ),
+    ]
+
+
+def _spread_figures(label: str, note: str, spread: Spread) -> list[Figure]:
+    if spread.p50 is None or spread.p95 is None:
+        return []
+    value = f"{spread.p50 / 1000:.2f} s, at most {spread.p95 / 1000:.2f} s in 95 %"
+    return [Figure(label, value, f"median, {note}")]
 
 
 def stage_of(call: Call) -> tuple[str, str]:

@@ -20,6 +20,7 @@ from django.utils import timezone
 from calls.history.recording_links import recording_link_make
 from calls.models import (
     Call,
+    CallLedger,
     ErasedCall,
     Erasure,
     HeardChunk,
@@ -200,6 +201,7 @@ def _call(side: Side, part: str) -> Call:
         RecordingPart.objects.create(
             **own, channel="rep", epoch=1, number=0, offset=0, duration=5, file="x.ogg", size=1
         )
+        CallLedger.objects.create(**own, answers_ms=[700], rep_turns=1)
         HeardChunk.objects.create(
             **own, number=0, start=0, end=1, rep_words=[{"w": mark, "s": 0, "e": 1, "p": 1}]
         )
