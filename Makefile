@@ -13,8 +13,9 @@ PIP := $(PY) -m pip --disable-pip-version-check --log .venv/pip.log install --pr
 # Of pip's lines only how far it is and what went wrong; all of them are in .venv/pip.log.
 COUNT := awk '/^Collecting/ && ++n % 25 == 0 { print "  " n " packages"; fflush() } /^ *ERROR|Retrying/ && !/dependency resolver/ { print; fflush() }'
 DOCS_SOURCES := $(shell find docs CHANGELOG.md sdk/README.md -type f 2>/dev/null)
-SDK_SOURCES := $(shell find sdk scripts -type f -not -path '*/node_modules/*' -not -path 'sdk/dist/*' 2>/dev/null)
-CODE := athos work tenants webhooks scoring calls speech manage.py
+SDK_SOURCES := $(shell find sdk verify/typescript scripts -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
+WHEEL_SOURCES := $(shell find verify/python -type f -not -path '*/tests/*' -not -name '*.pyc' 2>/dev/null)
+CODE := athos work tenants webhooks scoring calls speech verify/python/src manage.py
 
 .PHONY: help run test test-tools test-front check format prove openai-whisper lock clean venv venv-dev front FORCE
 
@@ -52,12 +53,12 @@ lock: venv ## pin all requirements with hashes, after a change in pyproject.toml
 	@var/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 clean: ## remove what was installed and built; your data in var/ stays
-	rm -rf .venv node_modules sdk/node_modules tests/typescript-client/{node_modules,built} sdk/dist static/built built .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv node_modules sdk/node_modules tests/typescript-client/{node_modules,built} sdk/dist verify/typescript/{node_modules,dist} static/built built .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # --- what the targets above rest on; each has a stamp, so that a second run does nothing ---------
 venv: .venv/.installed
 venv-dev: .venv/.installed-dev
-front: static/built/.origin built/docs
+front: static/built/.origin static/built/.wheel built/docs
 
 .venv/.created:
 	@[ -n "$(PYTHON)" ] && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
@@ -96,6 +97,13 @@ static/built/.origin: node_modules/.installed $(SDK_SOURCES) FORCE
 		PUBLIC_URL=http://localhost:$(PORT) npm run build --silent >/dev/null; \
 		mkdir -p static/built; echo "http://localhost:$(PORT)" > $@; \
 	fi
+
+# The same sources make the same bytes: SOURCE_DATE_EPOCH is the first day that a zip file can name.
+static/built/.wheel: .venv/.installed $(WHEEL_SOURCES)
+	@echo "Building the Python helper for webhooks"
+	@mkdir -p static/built/webhooks && rm -f static/built/webhooks/*.whl
+	@SOURCE_DATE_EPOCH=315532800 $(PY) -m flit_core.wheel verify/python --outdir static/built/webhooks >/dev/null
+	@touch $@
 
 # Made beside the one that is served, which a failure leaves as it is.
 built/docs: .venv/.installed $(DOCS_SOURCES)

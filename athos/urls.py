@@ -6,12 +6,14 @@ from django.views.generic import RedirectView
 from athos.docs_site import docs_file
 from athos.health import healthz, readyz
 from athos.openapi.views import DocumentApi, reference_page
-from athos.sdk import sdk_file
+from athos.sdk import sdk_file, webhooks_file, webhooks_integrity
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("sdk/<str:name>", sdk_file),
+    path("sdk/webhooks/integrity.json", webhooks_integrity),
+    path("sdk/webhooks/<str:name>", webhooks_file),
     path(
         "api/external/v1/openapi.yaml",
         DocumentApi.as_view(content_type="application/yaml"),

@@ -172,6 +172,8 @@ def compile_ts(folder: Path, files: dict[str, str], *, strict: bool = True) -> N
     (folder / "node_modules" / "@types" / "node").symlink_to(ROOT / "node_modules/@types/node")
     (folder / "node_modules" / "@useathos").mkdir()
     (folder / "node_modules" / "@useathos" / "sdk").symlink_to(ROOT / "sdk")
+    webhooks = folder / "node_modules" / "@useathos" / "webhooks"
+    webhooks.symlink_to(ROOT / "verify" / "typescript")
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "globals.d.ts").write_text(GLOBALS)
     for name, text in files.items():
@@ -226,6 +228,51 @@ def test_a_library_verifies_what_we_signed_and_nothing_else(delivery, name):
     code["verify"](message.headers, message.raw, secret)
     with pytest.raises(Exception, match=r"(?i)signature"):
         code["verify"](message.headers, message.raw.replace(b"true", b"null"), secret)
+
+
+def test_the_python_package_installs_from_us_and_verifies_what_we_signed(
+    delivery, product, tmp_path
+):
+    message, secret = delivery
+    wheel = f"{product.demo['baseUrl']}/sdk/webhooks/useathos_webhooks-1.0.0-py3-none-any.whl"
+    pip = [sys.executable, "-m", "pip", "-q", "install", "--no-index", "--target", "installed"]
+    run([*pip, wheel], tmp_path, dict(os.environ))
+    check = f"""
+raw, headers, secret = {message.raw!r}, {message.headers!r}, {secret!r}
+assert receive(raw, headers, secret) == 204
+assert receive(raw + b" ", headers, secret) == 401
+assert receive(raw, {{}}, secret) == 401
+"""
+    (tmp_path / "helper.py").write_text(named("helper-python").text + check)
+    command = [sys.executable, "-I", "-c", "import runpy, sys; sys.path.insert(0, 'installed');"]
+    command[-1] += "runpy.run_path('helper.py')"
+    printed = run(command, tmp_path, dict(os.environ))
+    assert printed.splitlines() == [
+        f"fetch: {message.body['callId']}",
+        "refused: SIGNATURE_MISMATCH",
+        "refused: SIGNATURE_MISSING",
+    ]
+
+
+def test_the_node_package_installs_from_us_and_verifies_what_we_signed(delivery, product, tmp_path):
+    message, secret = delivery
+    tarball = f"{product.demo['baseUrl']}/sdk/webhooks/useathos-webhooks-1.0.0.tgz"
+    check = f"""
+import {{ receive }} from "./helper.js";
+const raw = Uint8Array.from({list(message.raw)});
+const headers = {json.dumps(message.headers)};
+console.log(receive(raw, headers, {json.dumps(secret)}), receive(raw.slice(1), headers, "whsec_x"));
+"""
+    compile_ts(tmp_path, {"helper.ts": named("helper-typescript").text, "check.ts": check})
+    (tmp_path / "node_modules" / "@useathos" / "webhooks").unlink()
+    folder = tmp_path / "out"
+    (folder / "package.json").write_text('{"type": "module"}')
+    settings = environment(product) | {"npm_config_cache": str(tmp_path / "cache")}
+    run(["npm", "install", "--loglevel=error", tarball], folder, settings)
+    assert not (folder / "node_modules" / "@useathos" / "webhooks").is_symlink()
+    printed = run(["node", "check.js"], folder, settings)
+    call_id = message.body["callId"]
+    assert printed.splitlines() == [f"fetch: {call_id}", "refused: SIGNATURE_MISMATCH", "204 401"]
 
 
 def test_the_python_lines_verify_what_we_signed_and_nothing_else(delivery):

@@ -1,8 +1,13 @@
+import hashlib
+
 import pytest
 from django.test import RequestFactory
 
 from athos import sdk
 from athos.sdk import sdk_file
+
+TARBALL = "useathos-webhooks-1.0.0.tgz"
+WHEEL = "useathos_webhooks-1.0.0-py3-none-any.whl"
 
 
 @pytest.fixture(autouse=True)
@@ -13,6 +18,9 @@ def built(tmp_path, monkeypatch):
     (tmp_path / "integrity.json").write_text('{"version": "1.0.0"}')
     (tmp_path / "secret.txt").write_text("no")
     monkeypatch.setattr(sdk, "FOLDER", tmp_path)
+    (tmp_path / TARBALL).write_bytes(b"\x1f\x8b")
+    (tmp_path / WHEEL).write_bytes(b"PK")
+    monkeypatch.setattr(sdk, "WEBHOOKS_FOLDER", tmp_path)
     return tmp_path
 
 
@@ -66,3 +74,24 @@ def test_a_module_that_was_not_built_is_not_there(client, built):
 def test_it_can_only_be_read():
     response = sdk_file(RequestFactory().post("/sdk/useathos-sdk.js"), name="useathos-sdk.js")
     assert response.status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type", "content"),
+    [(TARBALL, "application/gzip", b"\x1f\x8b"), (WHEEL, "application/zip", b"PK")],
+)
+def test_the_helpers_for_webhooks_can_be_installed(client, name, content_type, content):
+    response = get(client, f"webhooks/{name}")
+    assert (response.status_code, response.content) == (200, content)
+    assert response["Content-Type"] == content_type
+    etag = response["ETag"]
+    assert get(client, f"webhooks/{name}", If_None_Match=etag).status_code == 304
+    hashes = get(client, "webhooks/integrity.json").json()
+    assert hashes["integrity"].keys() == hashes["sha256"].keys() == {TARBALL, WHEEL}
+    assert hashes["sha256"][name] == hashlib.sha256(content).hexdigest()
+    assert hashes["integrity"][name].startswith("sha512-")
+
+
+@pytest.mark.parametrize("name", ["secret.txt", "useathos-sdk.js", "useathos-webhooks-1.0.1.tgz"])
+def test_nothing_else_is_served_beside_the_helpers(client, name):
+    assert get(client, f"webhooks/{name}").status_code == 404

@@ -81,6 +81,8 @@ ROUTES: dict[str, Route] = {
     "/healthz": _get(ANYBODY),
     "/readyz": _get(ANYBODY, ok=(200, 503)),
     "/sdk/<str:name>": _get(ANYBODY, ok=(404,), strangers=False),
+    "/sdk/webhooks/integrity.json": _get(ANYBODY, strangers=False),
+    "/sdk/webhooks/<str:name>": _get(ANYBODY, ok=(404,), strangers=False),
     V1 + "/session": {
         "POST": Act(KEY, body=lambda s, p: {"externalUserId": "rep", **_agency(s, p)})
     },

@@ -1,0 +1,23 @@
+"""Verify and read the webhooks that Athos sends: `event = verify(body, headers, secret)`."""
+
+from useathos_webhooks._events import (
+    CallEnded,
+    CallScored,
+    CallScoreFailed,
+    CallStarted,
+    EndpointTest,
+    Event,
+)
+from useathos_webhooks._verifying import TOLERANCE, WebhookRefused, verify
+
+__all__ = [
+    "TOLERANCE",
+    "CallEnded",
+    "CallScoreFailed",
+    "CallScored",
+    "CallStarted",
+    "EndpointTest",
+    "Event",
+    "WebhookRefused",
+    "verify",
+]

@@ -1,0 +1,11 @@
+export type {
+  CallEndedEvent,
+  CallScoredEvent,
+  CallScoreFailedEvent,
+  CallStartedEvent,
+  EndpointTestEvent,
+  OtherEvent,
+  WebhookEvent,
+} from "./events.js";
+export { WebhookRefused, type WebhookRefusedCode } from "./refused.js";
+export { TOLERANCE, verify, type VerifyOptions, type WebhookHeaders } from "./verify.js";
