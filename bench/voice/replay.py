@@ -148,15 +148,21 @@ class Heard:
     lead: float  # seconds before the take's sound begins
 
 
-def microphone(take: Take, persona: Sound | None = None) -> Pcm:
+def lead_of(take: Take, persona: Sound) -> float:
+    """Seconds before the take's sound. An echo needs the persona to speak first."""
+    return LEAD if take.echo is None else sounds.seconds_of(persona) + LEAD
+
+
+def microphone(take: Take, persona: Sound) -> Pcm:
     """A take with its room, the noise of a microphone, and what it picks up of the persona."""
-    sound = np.concatenate((sounds.silence(LEAD), take.sound, sounds.silence(TAIL)))
+    lead = lead_of(take, persona)
+    sound = np.concatenate((sounds.silence(lead), take.sound, sounds.silence(TAIL)))
     seed = int.from_bytes(hashlib.sha256(take.sound.tobytes()).digest()[:4])
     hiss = np.random.default_rng(seed).normal(size=len(sound)).astype(np.float32)
     sound += sounds.louder(hiss, FLOOR)
     if take.room is not None:
         sound += np.resize(take.room, len(sound))
-    if take.echo is not None and persona is not None:
+    if take.echo is not None:
         decibels, delay = take.echo
         start = round(delay * sounds.RATE)
         echo = sounds.louder(persona, decibels)[: len(sound) - start]
@@ -170,7 +176,7 @@ def hear(takes: Iterable[Take], models: Models, persona: Sound) -> list[Heard]:
     heard = []
     for take in takes:
         windows, pcm = models.windows(microphone(take, persona))
-        heard.append(Heard(take, windows, pcm, LEAD))
+        heard.append(Heard(take, windows, pcm, lead_of(take, persona)))
     return heard
 
 
@@ -207,7 +213,7 @@ class Replay:
 
     def _take(self, heard: Heard, at: float) -> Outcome:
         """`at` is when this take's microphone begins, in seconds of the call."""
-        persona_until = _persona_until(heard.take)
+        persona_until = _persona_until(heard)
         speaking = False
         told: list[Decision] = []
         for window in heard.windows:
@@ -248,11 +254,11 @@ class Replay:
         self._taker.words(wanted.piece, wanted.end, text)
 
 
-def _persona_until(take: Take) -> float:
+def _persona_until(heard: Heard) -> float:
     """The persona speaks from the start of the recording until then."""
-    if take.kind == "echo":
-        return LEAD
-    return 0.0 if take.over_persona is None else LEAD + take.end + 2.0
+    if heard.take.echo is not None:
+        return heard.lead - LEAD
+    return 0.0 if heard.take.over_persona is None else heard.lead + heard.take.end + 2.0
 
 
 def _between(pcm: Pcm, start: float, end: float) -> Pcm:

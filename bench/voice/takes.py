@@ -249,6 +249,12 @@ def script(
     return calls
 
 
+def prompt_take(studio: Studio, voice: str) -> Take:
+    """A question that makes the persona speak for a while."""
+    text = "Could you tell me a little about the plan you have now?"
+    return _spoken_take(studio, np.random.default_rng(0), voice, "plain", text)
+
+
 def _order(random: Random, turns: int, kinds: tuple[str, ...]) -> list[str]:
     """As many of each kind as its weight asks for, shuffled."""
     unknown = set(kinds) - set(MAKERS)

@@ -52,6 +52,7 @@ class Heard:
 class RtcClient:
     """Sends `send_pcm48k` once (silence after it) or again and again, and keeps what it hears.
 
+    `next_packet` gives packet after packet instead, for a microphone that is mixed as it goes.
     `drop` is asked for each packet number whether to lose it on the way out. `on_heard` gets
     packets as they come, too.
     """
@@ -62,13 +63,14 @@ class RtcClient:
         *,
         loop_sound: bool = False,
         packets: list[bytes] | None = None,
+        next_packet: Callable[[int], bytes] | None = None,
         drop: Callable[[int], bool] = lambda number: False,
         on_heard: Callable[[Heard], None] | None = None,
         loopback_only: bool = True,
     ) -> None:
         if packets is None:
             packets = [] if send_pcm48k is None else codec.encode_clip(send_pcm48k)
-        self.microphone = _Microphone(packets, loop_sound)
+        self.microphone = _Microphone(packets, loop_sound, next_packet)
         self._heard: list[Heard] = []
         self._buffer = JitterBuffer()
         self._on_heard = on_heard
@@ -163,8 +165,11 @@ class RtcClient:
 class _Microphone(MediaStreamTrack):
     kind = "audio"
 
-    def __init__(self, packets: list[bytes], again: bool) -> None:
+    def __init__(
+        self, packets: list[bytes], again: bool, next_packet: Callable[[int], bytes] | None
+    ) -> None:
         super().__init__()
+        self._next_packet = next_packet
         self.sent = 0
         self.started_at: float | None = None  # loop time of the first packet
         self._packets = packets
@@ -185,7 +190,7 @@ class _Microphone(MediaStreamTrack):
             raise MediaStreamError
         number = self.sent
         self.sent += 1
-        packet = av.Packet(self._payload(number))
+        packet = av.Packet((self._next_packet or self._payload)(number))
         packet.pts = number * FRAME_SAMPLES
         packet.time_base = Fraction(1, WIRE_RATE)
         return packet
