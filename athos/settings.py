@@ -257,6 +257,12 @@ LINES_AHEAD = env.bool("LINES_AHEAD", default=True)  # make the personas' lines 
 LIVE_PUBLIC_ADDRESS = env.str("LIVE_PUBLIC_ADDRESS", default="")
 LIVE_LOOPBACK = env.bool("LIVE_LOOPBACK", default=EMBEDDED)  # offer 127.0.0.1 as a candidate too
 ICE_SERVERS = env.json("ICE_SERVERS", default=[])  # given to the browser
+TURN_URLS = env.list("TURN_URLS", default=[])  # given to the browser, with credentials for its call
+TURN_SECRET = env.str("TURN_SECRET", default="")
+if TURN_URLS and not TURN_SECRET:
+    raise ImproperlyConfigured("TURN_URLS needs TURN_SECRET, the static-auth-secret of coturn.")
+if any(not url.startswith(("turn:", "turns:")) for url in TURN_URLS):
+    raise ImproperlyConfigured("TURN_URLS must begin with turn: or turns:.")
 
 # Networks, beside all that are not public, to which no webhook goes: our own public addresses.
 WEBHOOK_REFUSED_NETWORKS = env.list("WEBHOOK_REFUSED_NETWORKS", default=[])

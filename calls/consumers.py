@@ -1,31 +1,38 @@
 """The signalling socket: a ticket, then messages to and fro between a browser and its worker.
 
-The wire protocol is docs/live-protocol.md. The web process keeps nothing but the ticket's call and
-its worker's channel; the audio never passes here.
+The wire protocol is docs/live-protocol.md. The web process keeps nothing but the ticket's call, its
+worker's channel and an offer until it is answered; the audio never passes here.
 """
 
 import asyncio
 import json
 import logging
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from channels.exceptions import ChannelFull
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.core.signing import BadSignature
-from django.db import connections
+from django.db import DatabaseError, connections
 from redis.exceptions import RedisError
 
-from calls.selectors import Joinable, call_joinable
-from calls.services.tickets import Ticket, ticket_read
+from calls.selectors import call_joinable
+from calls.services.slots import slot_ensure
+from calls.services.tickets import ticket_read
+from calls.services.turn import ice_servers
 
 logger = logging.getLogger(__name__)
 
 JOIN_SECONDS = 5.0
 MAX_MESSAGE = 64 * 1024
 MAX_CANDIDATES = 64
+MAX_CANDIDATE = 4 * 1024  # characters of the whole message
+LOOK_AGAIN = 0.5  # seconds between looks for another worker, while an offer is not answered
+ANSWER_WITHIN = 20.0  # seconds from the offer; a dead worker is known after six
 BAD_MESSAGE, TICKET_REFUSED, NO_JOIN, TAKEN_OVER, CALL_OVER, NO_WORKER = (
     *(4400, 4401, 4408, 4409, 4410, 4503),
 )
@@ -35,17 +42,20 @@ _CLOSE_AFTER = {"taken_over": TAKEN_OVER, "ended": CALL_OVER, "error": NO_WORKER
 _threads = ThreadPoolExecutor(4, thread_name_prefix="signalling")
 
 
-async def _find_call(holder: Ticket) -> Joinable | None:
+Result = TypeVar("Result")
+
+
+async def _database(service: Callable[..., Result], **arguments: Any) -> Result:
     """Gives its connection back by itself: `database_sync_to_async` of channels 4.3 looks for it
     outside the context in which asgiref 3.13 keeps it, and so leaks it."""
 
-    def find() -> Joinable | None:
+    def run() -> Result:
         try:
-            return call_joinable(tenant_id=holder.tenant_id, call_id=holder.call_id)
+            return service(**arguments)
         finally:
             connections.close_all()
 
-    return await asyncio.get_running_loop().run_in_executor(_threads, find)
+    return await asyncio.get_running_loop().run_in_executor(_threads, run)
 
 
 class SignallingConsumer(AsyncWebsocketConsumer):
@@ -55,6 +65,9 @@ class SignallingConsumer(AsyncWebsocketConsumer):
     tenant: uuid.UUID
     worker: str
     candidates = 0
+    offer: dict[str, Any] | None = None  # not answered yet
+    trickled: list[dict[str, Any]]  # the candidates that belong to it
+    _looking: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
         await self.accept()
@@ -68,6 +81,7 @@ class SignallingConsumer(AsyncWebsocketConsumer):
 
     async def disconnect(self, code: int) -> None:
         self._join_deadline.cancel()
+        await self._answered()
         if self.call is not None:
             await self._to_worker("left", {})
 
@@ -92,22 +106,23 @@ class SignallingConsumer(AsyncWebsocketConsumer):
                 "INVALID_TOKEN", "The connection ticket is not valid.", TICKET_REFUSED
             )
             return
-        call = await _find_call(holder)
-        if call is None:
+        names = {"tenant_id": holder.tenant_id, "call_id": holder.call_id}
+        origins = await _database(call_joinable, **names)
+        if origins is None:
             await self._refuse("CALL_NOT_FOUND", "This call is over.", CALL_OVER)
             return
-        if call.origins and self._origin() not in {*call.origins, settings.PUBLIC_URL}:
+        if origins and self._origin() not in {*origins, settings.PUBLIC_URL}:
             await self._refuse("INVALID_TOKEN", "This web site may not join.", TICKET_REFUSED)
             return
-        if call.worker_id is None:
+        worker = await _database(slot_ensure, **names)
+        if worker is None:
             await self._refuse("SERVICE_UNAVAILABLE", "Nobody carries the call now.", NO_WORKER)
             return
         self._join_deadline.cancel()
         self.call, self.tenant = holder.call_id, holder.tenant_id
-        self.worker = f"live.{call.worker_id.hex}"
-        await self._send(
-            {"type": "joined", "callId": holder.public_id, "iceServers": settings.ICE_SERVERS}
-        )
+        self.worker = _channel(worker)
+        servers = ice_servers(call=holder.public_id)
+        await self._send({"type": "joined", "callId": holder.public_id, "iceServers": servers})
 
     def _origin(self) -> str:
         headers = dict(self.scope["headers"])
@@ -119,9 +134,45 @@ class SignallingConsumer(AsyncWebsocketConsumer):
                 await self._send({"type": "pong", "t": message.get("t")})
             case "candidate" if self.candidates < MAX_CANDIDATES:
                 self.candidates += 1
+                if self.offer is not None:
+                    self.trickled.append(message)
                 await self._to_worker("candidate", message)
-            case "offer" | "end":
+            case "offer":
+                await self._answered()
+                self.offer, self.trickled = message, []
+                self._looking = asyncio.create_task(self._look_for_another())
+                await self._to_worker("offer", message)
+            case "end":
+                await self._to_worker("end", message)
+
+    async def _look_for_another(self) -> None:
+        """Until the offer is answered: if the worker that has it dies, another one gets it."""
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                while True:
+                    await asyncio.sleep(LOOK_AGAIN)
+                    await self._look()
+        except TimeoutError:
+            self._looking = None  # `disconnect`, which the refusal brings, must not end us
+            await self._refuse("SERVICE_UNAVAILABLE", "Nobody carries the call now.", NO_WORKER)
+
+    async def _look(self) -> None:
+        with suppress(DatabaseError):  # looked for again in a moment
+            worker = await _database(slot_ensure, tenant_id=self.tenant, call_id=self.call)
+            if worker is None or self.worker == _channel(worker) or self.offer is None:
+                return
+            self.worker = _channel(worker)
+            logger.info("offer moved", extra={"call_id": str(self.call), "worker_id": worker})
+            for message in (self.offer, *self.trickled):
                 await self._to_worker(message["type"], message)
+
+    async def _answered(self) -> None:
+        """The offer needs no care any more."""
+        self.offer, self.trickled = None, []
+        looking, self._looking = self._looking, None
+        if looking is not None:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
 
     async def _to_worker(self, kind: str, body: dict[str, Any]) -> None:
         envelope = {
@@ -141,6 +192,11 @@ class SignallingConsumer(AsyncWebsocketConsumer):
     async def live_message(self, event: dict[str, Any]) -> None:
         """A message from the worker."""
         body = event["body"]
+        if body["type"] in {"answer", *_CLOSE_AFTER}:
+            await self._answered()
+        if body["type"] == "let_go":  # for us: the browser sees that the socket closes
+            await self.close(NO_WORKER)
+            return
         await self._send(body)
         if body["type"] in _CLOSE_AFTER:
             await self.close(_CLOSE_AFTER[body["type"]])
@@ -153,6 +209,10 @@ class SignallingConsumer(AsyncWebsocketConsumer):
         await self.send(text_data=json.dumps(message))
 
 
+def _channel(worker: uuid.UUID) -> str:
+    return f"live.{worker.hex}"
+
+
 def _parse(text: str | None) -> dict[str, Any] | None:
     if text is None or len(text) > MAX_MESSAGE:
         return None
@@ -161,5 +221,7 @@ def _parse(text: str | None) -> dict[str, Any] | None:
     except ValueError:
         return None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+        return None
+    if message["type"] == "candidate" and len(text) > MAX_CANDIDATE:
         return None
     return message

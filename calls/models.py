@@ -111,6 +111,9 @@ class Call(TenantRow, DueRow):
     # Why there is no score, once the customer was told. A parked call keeps its stage beside it.
     failure = models.CharField(max_length=20, choices=Failure, blank=True)
     epoch = models.PositiveIntegerField(default=0)  # the fence: every write of a worker names it
+    # Where the persona stands (`calls.live.conversation.Conversation.standing`), kept with each
+    # turn, so that another worker can go on. Null before the first turn and once the call is over.
+    standing = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -479,7 +482,7 @@ class LiveWorker(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     host = models.CharField(max_length=200)
-    slots = models.PositiveSmallIntegerField()
+    slots = models.PositiveSmallIntegerField()  # calls it takes now; fewer than its rows when late
     draining = models.BooleanField(default=False)
     started_at = models.DateTimeField(auto_now_add=True)
     heartbeat_at = models.DateTimeField()

@@ -1,14 +1,13 @@
 """Reads about drills and calls."""
 
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, timedelta
 from typing import Any
 
 from django.db.models import Case, F, IntegerField, Sum, Value, When
 from django.db.models.functions import Now
 
-from calls.models import Call, Drill, ErasedCall, LiveSlot
+from calls.models import Call, Drill, ErasedCall
 from tenants.isolation import CATALOGUE, tenant_scope
 from tenants.models import ApiKey, Tenant
 from tenants.selectors import database_now
@@ -42,24 +41,13 @@ def minutes_used(*, tenant: Tenant) -> float:
     return sum((span.total_seconds() for span in spans if span is not None), seconds) / 60
 
 
-@dataclass(frozen=True, slots=True)
-class Joinable:
-    """An open call: the worker that holds it, if any, and the web sites that may join it."""
-
-    worker_id: uuid.UUID | None
-    origins: tuple[str, ...]  # empty: any
-
-
-def call_joinable(*, tenant_id: uuid.UUID, call_id: uuid.UUID) -> Joinable | None:
-    """Where a browser finds its call; None when the call is over."""
+def call_joinable(*, tenant_id: uuid.UUID, call_id: uuid.UUID) -> tuple[str, ...] | None:
+    """The web sites from which an open call may be joined, empty for any; None: it is over."""
     with tenant_scope(tenant_id):
         open_stages = [Call.Stage.CREATED, Call.Stage.LIVE]
         call = Call.objects.filter(pk=call_id, tenant_id=tenant_id, stage__in=open_stages)
         origins = call.values_list("tenant__browser_origins", flat=True).first()
-        if origins is None:
-            return None
-        held = LiveSlot.objects.filter(call_id=call_id, lease_until__gt=Now())
-        return Joinable(held.values_list("worker_id", flat=True).first(), tuple(origins))
+        return None if origins is None else tuple(origins)
 
 
 def drill_packs_shipped() -> list[dict[str, Any]]:

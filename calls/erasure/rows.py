@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from calls.erasure.files import folder_of
 from calls.erasure.stores import by_store
 from calls.models import Call, ErasedCall, Erasure, Recording, RecordingPart, SessionToken
-from calls.services.live import slot_free
+from calls.services.slots import slot_free
 from tenants.selectors import database_now
 from webhooks.retention import events_erase
 

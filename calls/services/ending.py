@@ -7,7 +7,7 @@ from django.db.models import F, Max
 from django.db.models.functions import Now
 
 from calls.models import Call, LiveSlot
-from calls.services.live import slot_free
+from calls.services.slots import slot_free
 from calls.services.outcomes import call_fail
 from calls.services.telling import tell_ended
 from work.bell import ring
@@ -28,7 +28,7 @@ def call_fail_unconnected(claim: Claim[Call]) -> None:
 
 
 def call_end_lost(claim: Claim[Call]) -> None:
-    """Nobody carries the call any more: end it where its last trace ends, and score what was said.
+    """Nobody took the call over in time: end it where its last trace ends, score what was said.
 
     The new epoch shuts out a worker that wakes up again and still thinks the call is its own.
     """
@@ -40,7 +40,8 @@ def call_end_lost(claim: Claim[Call]) -> None:
         call.ended_at = call.started_at + timedelta(seconds=_last_trace(call))
         call.due_at = Now()
         call.epoch = F("epoch") + 1
-        fields = ["stage", "end_reason", "ended_at", "due_at", "epoch", "updated_at"]
+        call.standing = None
+        fields = ["stage", "end_reason", "ended_at", "due_at", "epoch", "standing", "updated_at"]
         call.save(update_fields=fields)
         slot_free(call_id=call.pk)
         tell_ended(call.pk)

@@ -1,7 +1,9 @@
 """What a live worker writes: who it is, the calls it carries, what is said and recorded.
 
 Every write about a call names the epoch under which the worker took it. The row of the call is
-the fence: an update that matches nothing means that the call is over or somebody else's.
+the fence: an update that matches nothing means that the call is over or somebody else's. Taking a
+call raises its epoch, so whoever carried it before writes nothing from then on, however late it
+wakes up.
 """
 
 import uuid
@@ -14,10 +16,11 @@ from typing import Any
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Max
 from django.db.models.functions import Now
 
 from calls.models import Call, LiveSlot, LiveWorker, RecordingPart, Turn
+from calls.services.slots import slot_free
 from calls.services.telling import tell_ended, tell_started
 from tenants.isolation import tenant_scope
 from work.bell import ring
@@ -27,6 +30,10 @@ LEASE = timedelta(seconds=6)  # a worker renews every two
 
 class CallNotOurs(Exception):
     """The call is over, or another worker carries it."""
+
+
+class CallOver(CallNotOurs):
+    """The call is over, or there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,9 @@ class OwnedCall:
     difficulty: str
     seed: int
     pack: Mapping[str, Any]
+    elapsed: float | None = None  # seconds since it went live; None before
+    turns: int = 0  # the number of the next one
+    standing: Mapping[str, Any] | None = None  # see Call.standing
 
 
 # -- the worker -----------------------------------------------------------------------------------
@@ -55,9 +65,15 @@ def worker_register(*, host: str, slots: int) -> LiveWorker:
 
 
 @transaction.atomic
-def worker_beat(*, worker_id: uuid.UUID, calls: Sequence[uuid.UUID]) -> set[uuid.UUID]:
-    """Say that the worker lives, and renew its calls. Returns those that it still holds."""
-    LiveWorker.objects.filter(pk=worker_id).update(heartbeat_at=Now())
+def worker_beat(
+    *, worker_id: uuid.UUID, calls: Sequence[uuid.UUID], slots: int | None = None
+) -> set[uuid.UUID]:
+    """Say that the worker lives, and renew its calls. Returns those that it still holds.
+
+    `slots`: how many calls it takes from now on.
+    """
+    changes = {} if slots is None else {"slots": slots}
+    LiveWorker.objects.filter(pk=worker_id).update(heartbeat_at=Now(), **changes)
     held = LiveSlot.objects.filter(worker_id=worker_id, call_id__in=calls)
     held.filter(lease_until__gt=Now()).update(lease_until=Now() + LEASE)
     return {slot.call_id for slot in held.filter(lease_until__gt=Now()) if slot.call_id}
@@ -68,8 +84,14 @@ def worker_drain(*, worker_id: uuid.UUID) -> None:
     LiveWorker.objects.filter(pk=worker_id).update(draining=True)
 
 
+def worker_expected(*, worker_id: uuid.UUID) -> int:
+    """Calls whose room is reserved here, those whose browser has not come yet included."""
+    return LiveSlot.objects.filter(worker_id=worker_id, lease_until__gt=Now()).count()
+
+
 def worker_leave(*, worker_id: uuid.UUID) -> None:
-    """The worker is gone; calls that it still held will be found and ended by the sweep."""
+    """The worker is gone. Calls that it still held may be taken over at once; if nobody does, the
+    sweep ends them."""
     LiveWorker.objects.filter(pk=worker_id).delete()
 
 
@@ -77,25 +99,37 @@ def worker_leave(*, worker_id: uuid.UUID) -> None:
 
 
 def call_take(*, tenant_id: uuid.UUID, call_id: uuid.UUID, worker_id: uuid.UUID) -> OwnedCall:
-    """Make this worker the owner of a call whose slot it holds. Raises CallNotOurs."""
+    """Make this worker the owner of a call whose slot it holds. Raises CallNotOurs.
+
+    A call that is live already is taken over where it stands.
+    """
     with tenant_scope(tenant_id):
-        held = LiveSlot.objects.filter(worker_id=worker_id, call_id=call_id, lease_until__gt=Now())
-        if not held.update(lease_until=Now() + LEASE):
-            raise CallNotOurs
         open_stages = [Call.Stage.CREATED, Call.Stage.LIVE]
         rows = Call.objects.filter(pk=call_id, tenant_id=tenant_id, stage__in=open_stages)
         if not rows.update(epoch=F("epoch") + 1, updated_at=Now()):
-            raise CallNotOurs
-        call = Call.objects.select_related("drill").get(pk=call_id, tenant_id=tenant_id)
-        return OwnedCall(
-            id=call.pk,
-            tenant_id=tenant_id,
-            public_id=call.public_id,
-            epoch=call.epoch,
-            difficulty=call.difficulty,
-            seed=call.seed,
-            pack=call.drill.pack,
-        )
+            raise CallOver
+        held = LiveSlot.objects.filter(worker_id=worker_id, call_id=call_id, lease_until__gt=Now())
+        if not held.update(lease_until=Now() + LEASE):
+            raise CallNotOurs  # which undoes the new epoch
+        return _owned(tenant_id, call_id)
+
+
+def _owned(tenant_id: uuid.UUID, call_id: uuid.UUID) -> OwnedCall:
+    calls = Call.objects.select_related("drill").annotate(elapsed=Now() - F("started_at"))
+    call = calls.get(pk=call_id, tenant_id=tenant_id)
+    last = call.turns.aggregate(last=Max("number"))["last"]
+    return OwnedCall(
+        id=call.pk,
+        tenant_id=tenant_id,
+        public_id=call.public_id,
+        epoch=call.epoch,
+        difficulty=call.difficulty,
+        seed=call.seed,
+        pack=call.drill.pack,
+        elapsed=None if call.elapsed is None else call.elapsed.total_seconds(),
+        turns=0 if last is None else last + 1,
+        standing=call.standing,
+    )
 
 
 def call_live(*, call: OwnedCall) -> None:
@@ -109,18 +143,27 @@ def call_live(*, call: OwnedCall) -> None:
 
 
 @contextmanager
-def _fence(call: OwnedCall) -> Iterator[None]:
+def _fence(call: OwnedCall, **changes: Any) -> Iterator[None]:
     """Write under the epoch: the row stays locked until the write commits."""
     with tenant_scope(call.tenant_id):
         rows = Call.objects.filter(pk=call.id, epoch=call.epoch, stage=Call.Stage.LIVE)
-        if not rows.update(updated_at=Now()):
+        if not rows.update(updated_at=Now(), **changes):
             raise CallNotOurs
         yield
 
 
-def turn_add(*, call: OwnedCall, number: int, values: Mapping[str, Any]) -> None:
-    """Keep a finished turn. `values` are the columns of Turn beyond call, number and epoch."""
-    with _fence(call):
+def turn_add(
+    *,
+    call: OwnedCall,
+    number: int,
+    values: Mapping[str, Any],
+    standing: Mapping[str, Any] | None = None,
+) -> None:
+    """Keep a finished turn, and where the persona stands after it (None: nobody can go on there).
+
+    `values` are the columns of Turn beyond call, number and epoch.
+    """
+    with _fence(call, standing=standing):
         Turn.objects.create(
             tenant_id=call.tenant_id, call_id=call.id, number=number, epoch=call.epoch, **values
         )
@@ -181,6 +224,7 @@ def call_end(*, call: OwnedCall, reason: str, seconds: float) -> None:
         ended = rows.update(
             stage=Call.Stage.ENDED,
             end_reason=reason,
+            standing=None,
             ended_at=F("started_at") + timedelta(seconds=seconds),
             due_at=Now(),
             updated_at=Now(),
@@ -189,8 +233,3 @@ def call_end(*, call: OwnedCall, reason: str, seconds: float) -> None:
         if ended:
             tell_ended(call.id)
         transaction.on_commit(lambda: ring("transcribe"))
-
-
-def slot_free(*, call_id: uuid.UUID) -> None:
-    """Give the call's slot back."""
-    LiveSlot.objects.filter(call_id=call_id).update(call_id=None, tenant_id=None, lease_until=None)

@@ -14,7 +14,6 @@ from django.utils import timezone
 
 from calls.models import Call, Drill, SessionToken
 from calls.selectors import drill_find, minutes_used
-from calls.services.live import slot_free
 from calls.services.people import agency_check, agency_ensure, rep_ensure
 from calls.services.session_jwt import (
     LIFE,
@@ -24,7 +23,7 @@ from calls.services.session_jwt import (
     session_jwt_make,
     session_jwt_read,
 )
-from calls.services.slots import JOIN_WITHIN, slot_reserve
+from calls.services.slots import JOIN_WITHIN, slot_free, slot_reserve
 from calls.services.tickets import ticket_sign
 from tenants.auth import Caller
 from tenants.errors import (

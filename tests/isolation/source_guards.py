@@ -100,6 +100,7 @@ SOURCE_GUARDS = [
     _filter(f"{LISTING}:overall_scores", ".for_tenant(tenant_id)", doors=("scores",)),
     _filter("scoring.selectors:scorecard_of", ".for_tenant(tenant_id)", doors=("scorecard",)),
     _filter("calls.selectors:call_joinable", ", tenant_id=tenant_id", doors=("join",)),
+    _filter("calls.services.slots:slot_ensure", ", tenant_id=tenant_id", doors=("place",)),
     _filter(
         f"{REQUESTS}:_visible",
         ".for_tenant(caller.tenant)",

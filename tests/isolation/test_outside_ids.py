@@ -19,6 +19,7 @@ from calls.history.practice import practice_find
 from calls.models import LiveSlot
 from calls.selectors import call_joinable
 from calls.services.live import CallNotOurs, call_take
+from calls.services.slots import slot_ensure
 from calls.services.session_jwt import SessionClaims
 from calls.services.tokens import RedeemRequest, session_redeem, session_token_read
 from scoring.selectors import score_for_api, scorecard_of
@@ -80,7 +81,8 @@ def revoked(tenant_id: uuid.UUID, side: Side) -> object:
 
 
 DOORS: dict[str, Found] = {
-    "join": lambda t, s: call_joinable(tenant_id=t, call_id=s.open_call.pk),
+    "join": lambda t, s: call_joinable(tenant_id=t, call_id=s.open_call.pk) is not None,
+    "place": lambda t, s: slot_ensure(tenant_id=t, call_id=s.open_call.pk),
     "take": taken,
     "follow": lambda t, s: call_of_ticket(tenant_id=t, call_id=s.calls["one"].pk),
     "recording": lambda t, s: recording_of(tenant_id=t, call_id=s.calls["one"].pk),
