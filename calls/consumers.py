@@ -82,8 +82,6 @@ class SignallingConsumer(AsyncWebsocketConsumer):
     async def disconnect(self, code: int) -> None:
         self._join_deadline.cancel()
         await self._answered()
-        if self.call is not None:
-            await self._to_worker("left", {})
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         message = _parse(text_data)
@@ -186,8 +184,7 @@ class SignallingConsumer(AsyncWebsocketConsumer):
             await self.channel_layer.send(self.worker, envelope)
         except (ChannelFull, OSError, RedisError):
             logger.warning("worker cannot be reached", extra={"call_id": str(self.call)})
-            if kind != "left":
-                await self._refuse("SERVICE_UNAVAILABLE", "The call cannot be reached.", NO_WORKER)
+            await self._refuse("SERVICE_UNAVAILABLE", "The call cannot be reached.", NO_WORKER)
 
     async def live_message(self, event: dict[str, Any]) -> None:
         """A message from the worker."""

@@ -6,13 +6,13 @@ Knows the stages and the ports, no connection and no database. Times are seconds
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from calls.live.codec import OpusDecoder
 from calls.live.events import FRAME_SECONDS, LineEnded, LineStarted, Pcm, Turn
 from calls.live.ledger import Overlaps, first_sound, leading_silence
-from calls.live.persona import SpokenLine, SpokenReply
+from calls.live.persona import ASIDE, EXCUSE, GO_AHEAD, SpokenLine, SpokenReply
 from calls.live.playout import Clip, Playout
 from calls.live.stt import RATE, Ear, WordStage
 from calls.live.tts import LineCache, VoiceStage, voice_key
@@ -114,6 +114,7 @@ class Conversation:
         self._pieces: list[int] = []
         self._reply: SpokenReply | None = None
         self._reply_task: asyncio.Task[None] | None = None
+        self._last_reply: SpokenReply | None = None  # of those that are over
         self._answering: _Answering | None = None
         self._unfinished: _Answering | None = None  # taken back: the rep went on
         self._overlaps = Overlaps()
@@ -127,6 +128,44 @@ class Conversation:
     def begin(self) -> None:
         """The persona speaks first."""
         self._answer(self._engines.brain.opening(), None)
+
+    def standing(self) -> dict[str, Any]:
+        """JSON from which `resume` goes on, on another worker too: the brain, and the rep's turn
+        that was not answered to its end."""
+        waiting = self._answering or self._unfinished
+        if waiting is None:
+            return {"brain": self._engines.brain.snapshot(), "heard": None}
+        return {"brain": dict(waiting.snapshot), "heard": asdict(waiting.heard)}
+
+    def resume(self, standing: Mapping[str, Any] | None) -> None:
+        """Another worker carried the call until now: excuse that, then answer or give the floor.
+
+        Without a standing nothing was said yet, so there is nothing to excuse.
+        """
+        self._quiet_since = self._around.now()
+        if standing is None:
+            self.begin()
+            return
+        brain = self._engines.brain
+        brain.restore(standing["brain"])
+        heard = standing["heard"]
+        self._answer(_excused(None if heard is None else brain.reply(Heard(**heard))), None)
+
+    def line_down(self) -> None:
+        """The rep hears nothing: keep quiet."""
+        self.playout.pause()
+
+    def line_up(self, since: float) -> None:
+        """The rep is back. What was being said when the line went down is said again."""
+        reply = self._reply or self._last_reply
+        lost = reply.lost_since(since) if reply is not None else []
+        if self._reply is not None:
+            self.playout.rewind([(line.number, line.packets) for line in lost])
+            for line in lost:
+                line.unsaid()
+        elif lost and not self._turns.turn_open:
+            self._answer(_again(lost), None)
+        self.playout.resume()
 
     def watch_silence(self) -> None:
         """Called a few times a second: when nobody speaks for long, the persona does."""
@@ -221,15 +260,14 @@ class Conversation:
         heard = Heard(text, ended.start, ended.start + acoustic_end(sound), ended.interrupting)
         self._forget_pieces()
         self._prompts = 0
-        self._around.store(
-            Turn("user", text, heard.start, heard.end, False, self._ledger(ended, heard.end))
-        )
+        turn = Turn("user", text, heard.start, heard.end, False, self._ledger(ended, heard.end))
         if self._unfinished is not None:
             before = self._unfinished.heard
             heard = replace(heard, text=f"{before.text} {text}", start=before.start)
             self._unfinished = None
         marks = {"decided": ended.at}
         self._answering = _Answering(heard, self._engines.brain.snapshot(), marks)
+        self._around.store(turn)
         self._answer(self._engines.brain.reply(heard), self._answering)
 
     def _ledger(self, ended: TurnEnded, sound_end: float) -> dict[str, float]:
@@ -308,6 +346,7 @@ class Conversation:
                 if packets and not added:
                     marks.setdefault("voice", self._around.now())
                     reply.packets = reply.packets or clip.packets
+                    spoken.packets = clip.packets
                     self.playout.add(spoken.number, clip)
                     added = True
         finally:
@@ -345,7 +384,7 @@ class Conversation:
     def _reply_started(self, reply: SpokenReply, at: float) -> None:
         self._turns.persona(speaking=True)
         self._around.notify({"type": "personaSpeaking", "speaking": True})
-        if self._answering is not None:
+        if self._answering is not None and not reply.latency:  # a line said again is no answer
             sound_end, marks = self._answering.heard.end, self._answering.marks
             reply.latency = {
                 "silence": 1000 * (marks["decided"] - sound_end),
@@ -369,6 +408,7 @@ class Conversation:
                 if line is not None:
                     line.cut(cut_line.played * FRAME_SECONDS, cut_line.heard)
         self._reply, answering, self._answering = None, self._answering, None
+        self._last_reply = reply
         self.playout.resume()
         self._turns.persona(speaking=False)
         self._quiet_since = self._around.now()
@@ -378,8 +418,8 @@ class Conversation:
         if cut and answering is not None and reply.barely_heard(MERGE_WITHIN):
             self._unfinished = answering
             self._engines.brain.restore(answering.snapshot)
-        else:
-            self._engines.brain.spoken(reply.text(), complete=not cut)
+        elif reply.from_brain:
+            self._engines.brain.spoken(reply.heard_from_brain(), complete=not cut)
         self._store_reply(reply)
 
     def _store_reply(self, reply: SpokenReply) -> None:
@@ -398,3 +438,18 @@ class Conversation:
             ledger["lead"] = 1000 * leading_silence(reply.packets, OpusDecoder().decode)
             ledger["mouth_to_ear"] = ledger["total"] + ledger["lead"]
         return ledger
+
+
+async def _excused(answer: AsyncIterator[Line] | None) -> AsyncIterator[Line]:
+    """The excuse, then the answer, or an invitation where none is due."""
+    yield Line(EXCUSE, {ASIDE: "excuse"})
+    if answer is None:
+        yield Line(GO_AHEAD, {ASIDE: "excuse"})
+        return
+    async for line in answer:
+        yield line
+
+
+async def _again(lines: Sequence[SpokenLine]) -> AsyncIterator[Line]:
+    for line in lines:
+        yield Line(line.text, {**line.cue, ASIDE: "repeated"})

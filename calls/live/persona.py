@@ -5,6 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 LETTERS_A_SECOND = 14.0  # of speech, to guess the length of a line that is not made yet
+ASIDE = "aside"  # a cue's mark: not the brain's line, so the brain does not hear of it
+
+# What the persona says first when another worker goes on with the call. Made ahead, like the rest.
+EXCUSE = "Sorry, I lost you for a moment there."
+GO_AHEAD = "Go ahead."
 
 
 @dataclass
@@ -20,12 +25,22 @@ class SpokenLine:
     seconds: float | None = None  # that were played, where it was cut
     made: bool = False  # its sound is complete, so its length is known
     over: bool = False
+    packets: list[bytes] = field(default_factory=list, repr=False)  # its sound, as far as made
 
     def cut(self, seconds: float, share: float) -> None:
         """Stopped after `seconds` of sound, `share` of what was made of it by then."""
         if not self.made:
             share = min(share, seconds * LETTERS_A_SECOND / max(len(self.text), 1))
         self.heard, self.seconds, self.over = share, seconds, True
+
+    def unsaid(self) -> None:
+        """It did not reach the rep and will be said again."""
+        self.started_at = self.ended_at = self.seconds = None
+        self.heard, self.over = 0.0, False
+
+    @property
+    def aside(self) -> bool:
+        return bool(self.cue.get(ASIDE))
 
     def heard_text(self) -> str:
         """The words that were played, cut where the line was cut."""
@@ -68,6 +83,19 @@ class SpokenReply:
 
     def text(self) -> str:
         return " ".join(filter(None, (line.heard_text() for line in self.lines)))
+
+    def lost_since(self, at: float) -> list[SpokenLine]:
+        """The lines that were over only after that, in order."""
+        ended = (line for line in self.lines if line.ended_at is not None)
+        return [line for line in ended if line.ended_at is not None and line.ended_at > at]
+
+    @property
+    def from_brain(self) -> list[SpokenLine]:
+        """Without what the conversation added by itself."""
+        return [line for line in self.lines if not line.aside]
+
+    def heard_from_brain(self) -> str:
+        return " ".join(filter(None, (line.heard_text() for line in self.from_brain)))
 
 
 def cut_to_share(text: str, share: float) -> str:

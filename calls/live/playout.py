@@ -118,6 +118,13 @@ class Playout:
         """Go on with the frame that was next."""
         self._paused = False
 
+    def rewind(self, before: Iterable[tuple[int, list[bytes]]] = ()) -> None:
+        """The line that has begun begins again, after those of `before`: nobody heard them."""
+        if self._lines:
+            self._lines[0].played = 0
+        again = [_Line(line, Clip(packets, closed=True)) for line, packets in before]
+        self._lines.extendleft(reversed(again))
+
     def stop(self) -> list[Cut]:
         """Empty at once. Tells what was cut, the line being played first, the unheard after it."""
         self._drop_finished()

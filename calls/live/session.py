@@ -1,13 +1,16 @@
 """One live call: its connections, its tasks, its log and its end.
 
-The session outlives connections: an offer for a live call makes the next generation and closes the
-one before. What it needs comes in as arguments; it knows no database, no vendor and no wall clock.
+The session outlives connections: an offer for a live call makes the next generation, which takes
+the call over from the one before as soon as it is connected. The call outlives the session: another
+worker goes on from what is kept with every turn. What it needs comes in as arguments; it knows no
+database, no vendor and no wall clock.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from calls.live.codec import OpusDecoder, Resampler48to16
@@ -40,15 +43,36 @@ class CallLog(Protocol):
 
     async def live(self) -> None: ...
 
-    async def turn(self, number: int, turn: Turn) -> None: ...
+    async def turn(self, number: int, turn: Turn, standing: Mapping[str, Any]) -> None: ...
 
     async def part(self, part: Part) -> None: ...
 
     async def ended(self, reason: str, seconds: float) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """How far another worker has carried the call. `began` is on the session's clock."""
+
+    began: float
+    turns: int  # the number of the next one
+    standing: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One generation: a connection, and the socket that asked for it."""
+
+    peer: Peer
+    notify: Notify
+
+
 class Session:
-    """See the module. `ended` is set to the reason when all is done."""
+    """See the module. `ended` is set to the reason when all is done.
+
+    `carried` tells of the worker before us. While `held` says no, the call may be another worker's:
+    nothing is sent, said or written then.
+    """
 
     def __init__(
         self,
@@ -58,23 +82,28 @@ class Session:
         log: CallLog,
         peers: PeerSettings,
         clock: Callable[[], float],
+        carried: Carried | None = None,
+        held: Callable[[], bool] = lambda: True,
     ) -> None:
         self.brief = brief
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._log = log
         self._peer_settings = peers
         self._clock = clock
-        self._notify: Notify = _nobody
-        self._peer: Peer | None = None  # carries the call
-        self._coming: Peer | None = None  # answered, not connected yet
+        self._carried = carried
+        self._held = held
+        self._line: _Line | None = None  # carries the call
+        self._coming: _Line | None = None  # answered, not connected yet
         self._tasks: set[asyncio.Task[Any]] = set()
         self._writes: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(WRITE_QUEUE)
         self._writer: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._closing = False
-        self._began: float | None = None
-        self._turn_number = 0
+        self._began = carried.began if carried is not None else None
+        self._heard_at = clock()  # when the last packet of any connection came
+        self._turn_number = carried.turns if carried is not None else 0
         self._line_down_since: float | None = None
+        self._standing: Mapping[str, Any] | None = None  # where it is handed over
         self._build(engines)
         self._own(self._expect_connection())
 
@@ -84,7 +113,7 @@ class Session:
         around = Surroundings(
             now=lambda: self.now,
             own=self._own,
-            notify=lambda message: self._notify(message),
+            notify=self._notify,
             store=self._store,
             give_up=self._give_up,
         )
@@ -109,10 +138,11 @@ class Session:
     # -- connections
 
     async def offer(self, sdp: str, notify: Notify) -> str:
-        """A browser wants to carry the call. Returns the answer; the former connection closes."""
-        if notify is not self._notify:
-            self._notify({"type": "taken_over"})
-            self._notify = notify
+        """A browser wants to carry the call. Returns the answer.
+
+        The connection that carries it goes on until this one is connected, and for good if it
+        never is.
+        """
         peer: Peer = Peer(
             self._peer_settings,
             on_packet=lambda packet: self._on_packet(peer, packet),
@@ -125,37 +155,62 @@ class Session:
             await peer.close()
             raise
         if self._coming is not None:
-            self._own(self._coming.close())
-        self._coming = peer
+            self._own(self._coming.peer.close())
+        self._coming = _Line(peer, notify)
         return answer
 
     async def candidate(self, candidate: Mapping[str, Any]) -> None:
-        peer = self._coming or self._peer
-        if peer is not None:
-            await peer.add_candidate(candidate)
+        line = self._coming or self._line
+        if line is not None:
+            await line.peer.add_candidate(candidate)
 
     def _on_state(self, peer: Peer, state: str) -> None:
-        """Make before break: the former connection carries the call until this one can."""
-        if peer is not self._coming or self._closing:
+        coming = self._coming
+        if coming is None or peer is not coming.peer or self._closing:
             return
         if state in {"failed", "closed"}:
             self._coming = None
             self._own(peer.close())
-        if state != "connected":
-            return
-        former, self._peer, self._coming = self._peer, peer, None
+        if state == "connected":
+            self._coming = None
+            self._connected(coming)
+
+    def _connected(self, line: _Line) -> None:
+        """Make before break: the former connection has carried the call until now."""
+        former, self._line = self._line, line
         if former is not None:
-            self._own(former.close())
-        if self._began is None:
-            self._began = self._clock()
-            self._write(self._log.live)
-            self._own(self._watch())
-            self._conversation.begin()
+            self._own(former.peer.close())
+            if former.notify is not line.notify:
+                former.notify({"type": "taken_over"})
         self._notify({"type": "ready", "persona": {"name": self.brief.persona_name}})
+        if former is None:
+            self._first_connected()
+
+    def _first_connected(self) -> None:
+        self._heard_at = self._clock()
+        if self._carried is None:
+            self._began = self._heard_at
+            self._write(self._log.live)
+            self._conversation.begin()
+        else:
+            self._conversation.resume(self._carried.standing)
+        self._own(self._watch())
+
+    def _notify(self, message: Message) -> None:
+        line = self._line or self._coming
+        if line is not None and self._held():
+            line.notify(message)
+
+    def _carries(self, peer: Peer) -> bool:
+        """Whether this connection is the one of a call that goes on, and is ours."""
+        current = self._line is not None and peer is self._line.peer
+        return current and not self._closing and self._held()
 
     def _on_packet(self, peer: Peer, packet: InboundPacket) -> None:
-        if peer is not self._peer or self._began is None or self._closing:
+        if self._began is None or not self._carries(peer):
             return
+        if packet.payload is not None:
+            self._heard_at = self._clock()
         self._pipeline.microphone(
             packet=packet.payload,
             samples=packet.samples,
@@ -163,7 +218,7 @@ class Session:
         )
 
     def _next_packet(self, peer: Peer, due: float) -> bytes | None:
-        if peer is not self._peer or self._began is None or self._closing:
+        if self._began is None or not self._carries(peer):
             return None
         return self._pipeline.next_packet(due - self._began)
 
@@ -171,8 +226,8 @@ class Session:
 
     async def _expect_connection(self) -> None:
         await asyncio.sleep(CONNECT_WITHIN)
-        if self._began is None:
-            self._end_soon("never_connected")
+        if self._line is None:
+            self._end_soon("never_connected" if self._carried is None else "network_lost")
 
     async def _watch(self) -> None:
         """Four times a second: is the line up, is it quiet, is it time to stop."""
@@ -185,17 +240,16 @@ class Session:
                 self._conversation.watch_silence()
 
     def _watch_line(self) -> None:
-        last = self._peer.last_packet_at if self._peer is not None else None
-        silent = self._clock() - (last if last is not None else self._began or 0.0)
+        silent = self._clock() - self._heard_at
         if silent < LINE_DOWN_AFTER:
-            if self._line_down_since is not None:
-                self._line_down_since = None
-                self._conversation.playout.resume()
+            since, self._line_down_since = self._line_down_since, None
+            if since is not None:
+                self._conversation.line_up(since)
             return
         if self._line_down_since is None:
             self._line_down_since = self.now - silent
-            self._conversation.playout.pause()
-        if self.now - self._line_down_since > NETWORK_LOST_AFTER:
+            self._conversation.line_down()
+        if silent > NETWORK_LOST_AFTER:
             self._end_soon("network_lost")
 
     # -- the end
@@ -204,11 +258,7 @@ class Session:
         """End the call: flush the recording, write what is left, tell the browser."""
         if self._closing:
             return
-        self._closing = True
-        seconds = self.now
-        await self._conversation.close()
-        self._recorder.close()
-        await self._let_go()
+        seconds = await self._stop()
         if self._began is not None:
             self._write(lambda: self._log.ended(reason, seconds))
         await self._drain_writes()
@@ -222,8 +272,18 @@ class Session:
         )
         self._settle(reason)
 
+    async def hand_over(self) -> None:
+        """Leave the call to another worker: all is written, and the browser joins again."""
+        if self._closing:
+            return
+        self._standing = self._conversation.standing()
+        await self._stop()
+        await self._drain_writes()
+        self._notify({"type": "let_go"})
+        self._settle("handed_over")
+
     async def abandon(self) -> None:
-        """Fall silent and let go without writing: the call is somebody else's."""
+        """Fall silent and let go without writing: the call is somebody else's, or will be."""
         if self._closing:
             return
         self._closing = True
@@ -231,7 +291,19 @@ class Session:
         await self._let_go()
         if self._writer is not None:
             self._writer.cancel()
+        line = self._line or self._coming
+        if line is not None:
+            line.notify({"type": "let_go"})
         self._settle("fenced")
+
+    async def _stop(self) -> float:
+        """No more sound; the recording is flushed. The length of the call in seconds."""
+        self._closing = True
+        seconds = self.now
+        await self._conversation.close()
+        self._recorder.close()
+        await self._let_go()
+        return seconds
 
     def _settle(self, reason: str) -> None:
         if not self.ended.done():
@@ -243,9 +315,9 @@ class Session:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for peer in (self._peer, self._coming):
-            if peer is not None:
-                await peer.close()
+        for line in (self._line, self._coming):
+            if line is not None:
+                await line.peer.close()
 
     def _end_soon(self, reason: str) -> None:
         self._apart(self.end(reason))
@@ -274,7 +346,8 @@ class Session:
     def _store(self, turn: Turn) -> None:
         number = self._turn_number
         self._turn_number += 1
-        self._write(lambda: self._log.turn(number, turn))
+        standing = self._standing or self._conversation.standing()
+        self._write(lambda: self._log.turn(number, turn, standing))
 
     def _write(self, write: Callable[[], Awaitable[None]]) -> None:
         """In order, behind the call: the audio never waits for the database."""
@@ -290,6 +363,8 @@ class Session:
         while True:
             write = await self._writes.get()
             try:
+                if not self._held():
+                    raise Fenced
                 await write()
             except Exception as failure:  # noqa: BLE001 - whatever it is, the call cannot be kept
                 facts = {"call_id": self.brief.public_id, "error": type(failure).__name__}
@@ -310,10 +385,6 @@ class Session:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-
-
-def _nobody(message: Message) -> None:
-    """No browser is connected yet."""
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from calls.live.conversation import Engines
+from calls.live.persona import EXCUSE, GO_AHEAD
 from calls.live.tts import LineCache, VoiceStage, voice_key
 from calls.ports import ProviderError
 from calls.providers.director import AuthoredLine, DirectorBrain, all_lines, likely_lines, prepare
@@ -70,6 +71,8 @@ class LiveEngines:
                 await self._warm_lines(
                     dict.fromkeys(line for level in DIFFICULTIES for line in choose(pack, level))
                 )
+        for pack in packs:
+            await self._warm_lines(_excuses(pack))
         removed = await asyncio.to_thread(self._lines.trim)
         logger.info("lines are warm", extra={"removed": removed})
 
@@ -90,3 +93,10 @@ class LiveEngines:
                     await asyncio.sleep(5.0)
                 else:
                     break
+
+
+def _excuses(pack: Mapping[str, Any]) -> list[AuthoredLine]:
+    """What a persona says when another worker goes on with its call."""
+    persona = pack["persona"]
+    speed = float(persona.get("speed", 1.0))
+    return [AuthoredLine(text, persona["voice"], speed) for text in (EXCUSE, GO_AHEAD)]

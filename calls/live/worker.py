@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from channels.exceptions import ChannelFull
 from channels.layers import BaseChannelLayer
@@ -20,13 +21,15 @@ from redis.exceptions import RedisError
 from calls.live.conversation import CallBrief, Engines
 from calls.live.events import Part, Turn
 from calls.live.peer import PeerError, PeerSettings
-from calls.live.session import Fenced, Notify, Session
+from calls.live.session import Carried, Fenced, Notify, Session
 from calls.services import live as services
 
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 2.0
-SILENT_AFTER = 5.0  # seconds without a renewed lease: somebody else may own our calls
+BEAT_WITHIN = 2.0  # seconds until the database must have answered
+SILENT_AFTER = 5.0  # seconds since the last renewal: in one more, others may own our calls
+LOOK_SECONDS = 0.5  # between looks whether the last call has ended, while draining
 DATABASE_THREADS = 4
 OUTBOX = 1000  # messages waiting for the channel layer
 WRITE_TRIES = (0.2, 0.5, 1.0, 2.0)  # seconds between tries while the database is away
@@ -78,7 +81,7 @@ class DatabaseLog:
     async def live(self) -> None:
         await self._database.persist(services.call_live, call=self._call)
 
-    async def turn(self, number: int, turn: Turn) -> None:
+    async def turn(self, number: int, turn: Turn, standing: Mapping[str, Any]) -> None:
         values = {
             "role": turn.role,
             "text": turn.text,
@@ -89,7 +92,7 @@ class DatabaseLog:
             "director": dict(turn.director),
         }
         await self._database.persist(
-            services.turn_add, call=self._call, number=number, values=values
+            services.turn_add, call=self._call, number=number, values=values, standing=standing
         )
 
     async def part(self, part: Part) -> None:
@@ -128,11 +131,12 @@ class Worker:
         self._make_engines = make_engines
         self._database = Database()
         self._sessions: dict[uuid.UUID, Session] = {}
-        self._opening: dict[uuid.UUID, asyncio.Lock] = {}
-        self._notifiers: dict[str, Notify] = {}
+        self._opening: WeakValueDictionary[uuid.UUID, asyncio.Lock] = WeakValueDictionary()
+        self._notifiers: WeakValueDictionary[str, Notify] = WeakValueDictionary()
         self._outbox: asyncio.Queue[tuple[str, Mapping[str, Any]]] = asyncio.Queue(OUTBOX)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = asyncio.Event()
+        self._renewed = 0.0  # loop time at which our leases were renewed last
         self.id: uuid.UUID | None = None
 
     @property
@@ -141,9 +145,9 @@ class Worker:
         return len(self._sessions)
 
     async def run(self) -> None:
-        """Serve until `stop`; then end what is live and leave."""
+        """Serve until `drain` is done; what is live then is left to other workers."""
         worker = await self._database(services.worker_register, host=self._host, slots=self._slots)
-        self.id = worker.pk
+        self.id, self._renewed = worker.pk, asyncio.get_running_loop().time()
         logger.info("live worker ready", extra={"worker_id": self.id, "slots": self._slots})
         beat = asyncio.create_task(self._beat())
         listen = asyncio.create_task(self._listen())
@@ -151,50 +155,68 @@ class Worker:
         try:
             await self._stopping.wait()
         finally:
-            await _end(beat, listen)
-            await self._leave()
+            await _end(listen)
+            await self._leave(beat)
             await _end(send)
 
     async def drain(self, limit: float) -> None:
-        """Take no new calls; stop when the last has ended, or after `limit` seconds."""
-        if self.id is not None:
-            await self._database(services.worker_drain, worker_id=self.id)
-        endings = [session.ended for session in self._sessions.values()]
-        if endings:
-            await asyncio.wait(endings, timeout=limit)
+        """Take no new calls; stop when the last has ended, or after `limit` seconds.
+
+        Calls whose browser is on its way here are waited for as well.
+        """
+        until = asyncio.get_running_loop().time() + limit
+        while self.id is not None and limit > 0:
+            with suppress(DatabaseError):  # asked again in a moment
+                await self._database(services.worker_drain, worker_id=self.id)
+                expected = await self._database(services.worker_expected, worker_id=self.id)
+                if not expected and not self._sessions:
+                    break
+            if asyncio.get_running_loop().time() >= until:
+                logger.warning("drained too long", extra={"calls": len(self._sessions)})
+                break
+            await asyncio.sleep(LOOK_SECONDS)
         self._stopping.set()
 
-    async def _leave(self) -> None:
-        endings = [session.end("worker_lost") for session in self._sessions.values()]
-        await asyncio.gather(*endings, return_exceptions=True)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._outbox.join(), 1.0)
-        for task in list(self._tasks):
-            task.cancel()
+    async def _leave(self, beat: asyncio.Task[None]) -> None:
+        """Hand the calls over, their leases renewed until then, and sign off."""
+        leaving = [session.hand_over() for session in self._sessions.values()]
+        await asyncio.gather(*leaving, return_exceptions=True)
+        await _end(beat)
         try:
             await self._database(services.worker_leave, worker_id=self.id)
         except DatabaseError:
             logger.warning("could not sign off; the heartbeat will tell")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._outbox.join(), 1.0)
+        for task in list(self._tasks):
+            task.cancel()
         self._database.close()
 
     # -- the lease
 
+    def _held(self) -> bool:
+        """Whether nobody else can own our calls. Needs no look: a process that was stopped and
+        wakes up knows before it does anything."""
+        return asyncio.get_running_loop().time() - self._renewed < SILENT_AFTER
+
     async def _beat(self) -> None:
-        renewed = asyncio.get_running_loop().time()
         while True:
             await asyncio.sleep(BEAT_SECONDS)
-            calls = list(self._sessions)
-            try:
-                held = await asyncio.wait_for(
-                    self._database(services.worker_beat, worker_id=self.id, calls=calls), 3.0
-                )
-            except (DatabaseError, TimeoutError):
-                logger.warning("lease could not be renewed")
-                if asyncio.get_running_loop().time() - renewed > SILENT_AFTER:
-                    await self._let_go(calls)
-                continue
-            renewed = asyncio.get_running_loop().time()
-            await self._let_go([call for call in calls if call not in held])
+            await self._renew()
+
+    async def _renew(self) -> None:
+        calls, asked_at = list(self._sessions), asyncio.get_running_loop().time()
+        try:
+            held = await asyncio.wait_for(
+                self._database(services.worker_beat, worker_id=self.id, calls=calls), BEAT_WITHIN
+            )
+        except (DatabaseError, TimeoutError):
+            logger.warning("lease could not be renewed")
+            if not self._held():
+                await self._let_go(calls)
+            return
+        self._renewed = asked_at
+        await self._let_go([call for call in calls if call not in held])
 
     async def _let_go(self, calls: list[uuid.UUID]) -> None:
         for call in calls:
@@ -225,13 +247,12 @@ class Worker:
             logger.error("a message of a call failed", exc_info=task.exception())
 
     async def _handle(self, message: Mapping[str, Any]) -> None:
+        if not self._held():
+            return  # we were stopped meanwhile; the web process asks another worker by now
         call = uuid.UUID(message["call"])
         notify = self._notifier(message["reply"])
         if message["type"] == "offer":
             await self._offer(call, uuid.UUID(message["tenant"]), message["body"], notify)
-            return
-        if message["type"] == "left":
-            self._notifiers.pop(message["reply"], None)
             return
         async with self._lock(call):  # a candidate may overtake the offer it belongs to
             session = self._sessions.get(call)
@@ -243,13 +264,12 @@ class Worker:
             await session.end("rep_ended")
 
     def _lock(self, call: uuid.UUID) -> asyncio.Lock:
+        """Of one call, while anybody uses it."""
         return self._opening.setdefault(call, asyncio.Lock())
 
     def _notifier(self, channel: str) -> Notify:
         """Sends to one browser connection; the same connection gives the same function."""
-        if channel not in self._notifiers:
-            self._notifiers[channel] = lambda body: self._send(channel, body)
-        return self._notifiers[channel]
+        return self._notifiers.setdefault(channel, lambda body: self._send(channel, body))
 
     def _send(self, channel: str, body: Mapping[str, Any]) -> None:
         try:
@@ -279,39 +299,51 @@ class Worker:
             async with self._lock(call):
                 session = self._sessions.get(call) or await self._open(call, tenant)
                 answer = await session.offer(sdp, notify)
-        except services.CallNotOurs:
+        except services.CallOver:
             notify(_error("CALL_NOT_FOUND", "This call is over."))
+        except services.CallNotOurs:
+            logger.info("offer of another worker's call", extra={"call_id": str(call)})
         except PeerError as refused:
             notify(_error("INVALID_REQUEST", str(refused)))
         else:
             notify({"type": "answer", "sdp": answer})
 
     async def _open(self, call_id: uuid.UUID, tenant: uuid.UUID) -> Session:
+        asked_at = asyncio.get_running_loop().time()
         call = await self._database(
             services.call_take, tenant_id=tenant, call_id=call_id, worker_id=self.id
         )
-        persona = call.pack["persona"]
+        carried = None
+        if call.elapsed is not None:
+            carried = Carried(asked_at - call.elapsed, call.turns, call.standing)
         session = Session(
-            brief=CallBrief(
-                public_id=call.public_id,
-                persona_name=persona["name"],
-                voice=persona["voice"],
-                speed=float(persona.get("speed", 1.0)),
-                hints=tuple(call.pack.get("hints", ())),
-            ),
+            brief=_brief(call),
             engines=await self._make_engines(call),
             log=DatabaseLog(self._database, call),
             peers=self._peers,
             clock=asyncio.get_running_loop().time,
+            carried=carried,
+            held=self._held,
         )
         self._sessions[call_id] = session
         session.ended.add_done_callback(lambda _: self._forget(call_id))
-        logger.info("call taken", extra={"call_id": call.public_id, "epoch": call.epoch})
+        taken = "call taken over" if carried is not None else "call taken"
+        logger.info(taken, extra={"call_id": call.public_id, "epoch": call.epoch})
         return session
 
     def _forget(self, call: uuid.UUID) -> None:
         self._sessions.pop(call, None)
-        self._opening.pop(call, None)
+
+
+def _brief(call: services.OwnedCall) -> CallBrief:
+    persona = call.pack["persona"]
+    return CallBrief(
+        public_id=call.public_id,
+        persona_name=persona["name"],
+        voice=persona["voice"],
+        speed=float(persona.get("speed", 1.0)),
+        hints=tuple(call.pack.get("hints", ())),
+    )
 
 
 async def _end(*tasks: asyncio.Task[None]) -> None:

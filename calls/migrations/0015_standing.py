@@ -33,13 +33,11 @@ def _lost(where: str) -> list[migrations.RunSQL]:
 
 def _away(where: str) -> list[migrations.RunSQL]:
     """The functions of this meaning go; reversed, they come back."""
-    return [
-        migrations.RunSQL(made.reverse_sql, made.sql) for made in reversed(_lost(where))
-    ]
+    return [migrations.RunSQL(made.reverse_sql, made.sql) for made in reversed(_lost(where))]
 
 
 class Migration(migrations.Migration):
-    dependencies = [("calls", "0013_session_token_of_rep")]
+    dependencies = [("calls", "0014_call_ledger")]
 
     operations = [
         migrations.AddField("call", "standing", models.JSONField(blank=True, null=True)),

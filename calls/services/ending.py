@@ -7,8 +7,8 @@ from django.db.models import F, Max
 from django.db.models.functions import Now
 
 from calls.models import Call, LiveSlot
-from calls.services.slots import slot_free
 from calls.services.outcomes import call_fail
+from calls.services.slots import slot_free
 from calls.services.telling import tell_ended
 from work.bell import ring
 from work.claims import Claim

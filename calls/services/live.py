@@ -218,7 +218,7 @@ def part_file_store(
 
 
 def call_end(*, call: OwnedCall, reason: str, seconds: float) -> None:
-    """Close the call and free its slot. Ending it twice is harmless."""
+    """Close the call and free its slot. Ending it twice, or another worker's, changes nothing."""
     with tenant_scope(call.tenant_id):
         rows = Call.objects.filter(pk=call.id, epoch=call.epoch, stage=Call.Stage.LIVE)
         ended = rows.update(
@@ -229,7 +229,7 @@ def call_end(*, call: OwnedCall, reason: str, seconds: float) -> None:
             due_at=Now(),
             updated_at=Now(),
         )
-        slot_free(call_id=call.id)
         if ended:
+            slot_free(call_id=call.id)
             tell_ended(call.id)
-        transaction.on_commit(lambda: ring("transcribe"))
+            transaction.on_commit(lambda: ring("transcribe"))

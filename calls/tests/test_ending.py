@@ -1,7 +1,6 @@
 """Ends that nobody asked for: never connected, and a worker that died in the middle."""
 
 import json
-import uuid
 from datetime import timedelta
 
 import pytest
@@ -52,9 +51,9 @@ def carried(created) -> live.OwnedCall:
     return owned
 
 
-def change(call: Call, **values: object) -> None:
+def change(call: Call | live.OwnedCall, **values: object) -> None:
     with tenant_scope(call.tenant_id):
-        Call.objects.filter(pk=call.pk).update(**values)
+        Call.objects.filter(pk=call.id).update(**values)
 
 
 def now_of(call: Call | live.OwnedCall) -> Call:
@@ -62,9 +61,11 @@ def now_of(call: Call | live.OwnedCall) -> Call:
         return Call.objects.get()
 
 
-def slot_expire(call_id: uuid.UUID) -> None:
-    """What a dead worker leaves behind."""
-    LiveSlot.objects.filter(call_id=call_id).update(lease_until=Now() - timedelta(seconds=1))
+def lose(call: Call | live.OwnedCall, seconds: float = 31) -> None:
+    """What a worker leaves behind whose last lease ran out so long ago."""
+    ago = Now() - timedelta(seconds=seconds)
+    LiveSlot.objects.filter(call_id=call.id).update(lease_until=ago)
+    change(call, updated_at=ago)
 
 
 def test_every_kind_of_work_on_calls_has_its_functions():
@@ -128,7 +129,7 @@ def test_a_call_whose_worker_died_ends_where_its_last_trace_ends(carried, bells)
             file="rep-3.ogg",
             size=1,
         )
-    slot_expire(carried.id)
+    lose(carried)
     lost_due()
     after = now_of(carried)
     assert (after.stage, after.end_reason) == (Call.Stage.ENDED, Call.EndReason.WORKER_LOST)
@@ -140,7 +141,7 @@ def test_a_call_whose_worker_died_ends_where_its_last_trace_ends(carried, bells)
 
 
 def test_a_worker_that_wakes_up_after_the_end_may_write_nothing(carried):
-    slot_expire(carried.id)
+    lose(carried)
     lost_due()
     said = {"role": "user", "text": "Still there?", "start_time": 1.0, "end_time": 2.0}
     with pytest.raises(live.CallNotOurs):
@@ -154,12 +155,21 @@ def test_a_worker_that_wakes_up_after_the_end_may_write_nothing(carried):
 def test_a_call_whose_slot_is_gone_altogether_is_lost_too(carried):
     live.worker_leave(worker_id=LiveSlot.objects.get(call_id=carried.id).worker_id)
     lost_due()
+    assert now_of(carried).stage == Call.Stage.LIVE
+    lose(carried)
+    lost_due()
     assert now_of(carried).stage == Call.Stage.ENDED
 
 
+def test_another_worker_has_half_a_minute_to_take_the_call_over(carried):
+    lose(carried, seconds=25)
+    lost_due()
+    assert now_of(carried).stage == Call.Stage.LIVE
+
+
 def test_a_call_that_began_just_now_is_not_called_lost(carried):
-    change(now_of(carried), started_at=Now())
-    slot_expire(carried.id)
+    change(carried, started_at=Now())
+    lose(carried)
     lost_due()
     assert now_of(carried).stage == Call.Stage.LIVE
 
@@ -167,6 +177,6 @@ def test_a_call_that_began_just_now_is_not_called_lost(carried):
 def test_the_sweep_hears_of_lost_calls_of_all_tenants(carried, bells):
     from work.sweep import sweep
 
-    slot_expire(carried.id)
+    lose(carried)
     assert "lost" in sweep()
     assert "lost" in bells

@@ -283,6 +283,7 @@ async def test_a_call_without_a_worker_can_be_tried_again(setting, tmp_path):
     async with live_worker(tmp_path):
         joined = await in_thread(redeem, key)
         await in_thread(LiveSlot.objects.update, call_id=None, lease_until=None)
+        await in_thread(LiveWorker.objects.update, draining=True)
         browser = Browser(joined)
         assert (await browser.join())["code"] == "SERVICE_UNAVAILABLE"
         assert await browser.next() == {"type": "close", "code": 4503}

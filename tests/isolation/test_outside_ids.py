@@ -19,8 +19,8 @@ from calls.history.practice import practice_find
 from calls.models import LiveSlot
 from calls.selectors import call_joinable
 from calls.services.live import CallNotOurs, call_take
-from calls.services.slots import slot_ensure
 from calls.services.session_jwt import SessionClaims
+from calls.services.slots import slot_ensure
 from calls.services.tokens import RedeemRequest, session_redeem, session_token_read
 from scoring.selectors import score_for_api, scorecard_of
 from tenants.errors import AthosError
