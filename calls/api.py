@@ -1,8 +1,10 @@
 """The public REST API of the conversation: mint a session token, redeem it, read calls."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -16,6 +18,7 @@ from calls.models import Call
 from calls.services.session_jwt import InvalidToken
 from calls.services.tokens import (
     FILTERS,
+    ConsentStated,
     OriginNotAllowed,
     Redeemed,
     RedeemRequest,
@@ -37,6 +40,7 @@ PREFLIGHT = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type",
     "Access-Control-Max-Age": "7200",
 }
+CLOCK_SKEW = timedelta(minutes=5)  # of an integrator's clock that runs ahead of ours
 LONGEST_DRILL_KEY = 1000  # "any string"; what is longer than a key can be is simply not found
 
 
@@ -51,6 +55,7 @@ class SessionMintApi(ApiView):
             caller=caller_of(request),
             external_user_id=text_field(body, "externalUserId"),
             external_agency_id=text_field_or_none(body, "externalAgencyId"),
+            consent=_consent(body),
         )
         return Response({"token": minted.token, "expiresAt": timestamp(minted.expires_at)})
 
@@ -144,6 +149,33 @@ class CallStatusApi(ApiView):
 def _reader(request: Request) -> Reader:
     caller = caller_of(request)
     return Reader(caller.tenant.pk, caller.agencies, caller.mode)
+
+
+def _consent(body: dict[str, Any]) -> ConsentStated | None:
+    """What the integrator says of the rep's consent; without a time it was given just now."""
+    stated = body.get("consent")
+    if stated is None:
+        return None
+    if not isinstance(stated, dict):
+        raise InvalidRequest("consent must be an object.", details={"field": "consent"})
+    version = text_field(stated, "version", longest=100)
+    return ConsentStated(version, _consented_at(text_field_or_none(stated, "at", longest=40)))
+
+
+def _consented_at(text: str | None) -> datetime:
+    now = timezone.now()
+    if text is None:
+        return now
+    problem = (
+        "consent.at must be a time with a zone, such as 2026-06-05T18:05:00.000Z, in the past."
+    )
+    try:
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is None or at > now + CLOCK_SKEW:
+            raise ValueError(text)
+        return at.astimezone(UTC)
+    except (ValueError, OverflowError) as odd:
+        raise InvalidRequest(problem, details={"field": "consent.at"}) from odd
 
 
 def _wish(body: dict[str, Any], origin: str) -> RedeemRequest:

@@ -76,6 +76,10 @@ class Call(TenantRow, DueRow):
         REP_NEVER_SPOKE = "rep_never_spoke"
         SCORING_INCOMPLETE = "scoring_incomplete"
 
+    class ConsentSource(models.TextChoices):
+        REP_PAGE = "rep_page"
+        INTEGRATOR = "integrator"
+
     public_id = models.CharField(max_length=40, default=call_public_id, editable=False)
     session_id = models.CharField(max_length=40, default=session_public_id, editable=False)
     mode = models.CharField(max_length=4, choices=ApiKey.Mode, default=ApiKey.Mode.LIVE)
@@ -119,6 +123,10 @@ class Call(TenantRow, DueRow):
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     scored_at = models.DateTimeField(null=True, blank=True)
+    # What the rep agreed to: our page's text by its version, or what the integrator says of its own.
+    consent_source = models.CharField(max_length=10, choices=ConsentSource, blank=True)
+    consent_version = models.CharField(max_length=100, blank=True)
+    consented_at = models.DateTimeField(null=True, blank=True)
     # When the tenant's retention deleted that content (docs/retention.md).
     audio_expired_at = models.DateTimeField(null=True, blank=True)
     transcript_expired_at = models.DateTimeField(null=True, blank=True)
@@ -186,6 +194,11 @@ class Call(TenantRow, DueRow):
                 name="call_scored_is_no_failure",
             ),
             models.CheckConstraint(
+                condition=Q(consent_source="", consent_version="", consented_at=None)
+                | (Q(consented_at__isnull=False) & ~Q(consent_source="") & ~Q(consent_version="")),
+                name="call_consent_whole",
+            ),
+            models.CheckConstraint(
                 condition=Q(drill_owner=F("tenant")) | Q(drill_owner=CATALOGUE),
                 name="call_drill_own_or_shared",
             ),
@@ -229,6 +242,8 @@ class SessionToken(TenantRow):
     issued_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     consumed_at = models.DateTimeField(null=True, blank=True)
+    consent_version = models.CharField(max_length=100, blank=True)  # as the integrator states it
+    consented_at = models.DateTimeField(null=True, blank=True)
     call = models.OneToOneField(
         Call,
         null=True,

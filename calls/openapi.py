@@ -7,6 +7,7 @@ from calls import api
 from calls.erasure.openapi import ACCEPTED, DATA
 from calls.history.detail import CallNotFound
 from calls.history.filters import DEFAULT_LIMIT, LONGEST_CURSOR, MAX_LIMIT, SOURCES
+from calls.history.outputs import CONSENT_SOURCES
 from calls.models import Call, Turn
 from calls.services.session_jwt import InvalidToken, TokenExpired
 from calls.services.tokens import DrillNotFound, TokenAlreadyUsed
@@ -74,8 +75,30 @@ SHAPES: dict[str, Schema] = {
             "externalAgencyId": nullable(
                 name_text("Your name of the rep's agency: a label and a filter.")
             ),
+            "consent": nullable(ref("ConsentStated")),
         },
-        optional=("externalAgencyId",),
+        optional=("externalAgencyId", "consent"),
+    ),
+    "ConsentStated": obj(
+        "That the rep agreed to be recorded, transcribed and scored, on a page of yours. Our own"
+        " page asks by itself.",
+        {
+            "version": name_text("Your name of the text that the rep read.", longest=100),
+            "at": nullable(moment("When the rep agreed; now, if left out. Not in the future.")),
+        },
+        optional=("at",),
+    ),
+    "ConsentSource": known_words(
+        "On our page, or on yours, as you stated when you minted the token.",
+        CONSENT_SOURCES.values(),
+    ),
+    "Consent": obj(
+        "What the rep agreed to, and when.",
+        {
+            "source": ref("ConsentSource"),
+            "version": text("Names the text: on our page `athos-1` or the number of your own."),
+            "at": moment("When."),
+        },
     ),
     "SessionToken": obj(
         "A token for one call. Hand it to the browser and keep it nowhere.",
@@ -144,6 +167,7 @@ SHAPES: dict[str, Schema] = {
             "status": text("Always `scored`.", const=str(Call.Stage.SCORED)),
             "difficulty": ref("Difficulty"),
             "persona": ref("Persona"),
+            "consent": nullable(ref("Consent")),
             "transcript": array(
                 "Both sides, in order; empty once its days of retention are over.", ref("Turn")
             ),
@@ -187,6 +211,7 @@ CALL_EXAMPLE: dict[str, Any] = {
     "status": "scored",
     "difficulty": "Advanced",
     "persona": {"name": "Dolores Whitfield"},
+    "consent": {"source": "repPage", "version": "athos-1", "at": "2026-06-05T14:39:38.201Z"},
     "transcript": [
         {
             "role": "assistant",
@@ -231,6 +256,10 @@ MINT = Operation(
             "externalAgencyId": "agency_chicago",
         },
         "A rep": {"externalUserId": "rep_8842"},
+        "A rep who agreed on your page": {
+            "externalUserId": "rep_8842",
+            "consent": {"version": "2026-05", "at": "2026-06-05T14:38:51.000Z"},
+        },
     },
     answers=(
         Answer(

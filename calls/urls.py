@@ -27,6 +27,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(API + "usage", UsageApi.as_view(), name="usage"),
     path("embed/roleplay", embed.embed_roleplay, name="embed-roleplay"),
     path("embed/v1/call", embed.EmbedCallApi.as_view(), name="embed-call"),
+    path("embed/v1/call/consent", embed.EmbedConsentApi.as_view(), name="embed-consent"),
     path("embed/v1/call/scorecard", embed.EmbedScorecard.as_view(), name="embed-scorecard"),
     path(PATH + "<str:sealed>", RecordingApi.as_view(), name="recording"),
     path("calls", pages.call_pages, name="call-pages"),

@@ -198,6 +198,41 @@ class AuditEvent(TenantRow):
     details = models.JSONField(default=dict, blank=True)
 
 
+class Branding(TenantRow):
+    """How the tenant's rep page looks: one row at most. The name on it is the tenant's own."""
+
+    class LogoType(models.TextChoices):
+        PNG = "image/png"
+        JPEG = "image/jpeg"
+        WEBP = "image/webp"
+
+    color = models.CharField(max_length=7, blank=True)  # "#1f6feb"; empty: ours
+    logo = models.BinaryField(default=b"", blank=True)
+    logo_type = models.CharField(max_length=10, choices=LogoType, blank=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant"], name="branding_once_per_tenant"),
+            models.CheckConstraint(
+                condition=Q(color="") | Q(color__regex=r"^#[0-9a-f]{6}$"), name="branding_color"
+            ),
+        ]
+
+
+class ConsentText(TenantRow):
+    """What reps agree to on the tenant's rep page. Never changed: a new text is a new version."""
+
+    version = models.PositiveIntegerField()
+    text = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "version"], name="consent_version_once"),
+        ]
+
+
 def public_suffix() -> str:
     """21 characters of A-Za-z0-9_-: 126 random bits, the tail of every id that leaves us."""
     return secrets.token_urlsafe(16)[:21]

@@ -7,6 +7,11 @@ from calls.history.detail import CallRecord, progress_of
 from calls.models import Call, TranscriptLine
 from tenants.api import timestamp
 
+CONSENT_SOURCES = {
+    Call.ConsentSource.REP_PAGE.value: "repPage",
+    Call.ConsentSource.INTEGRATOR.value: "integrator",
+}
+
 
 def call_row(call: Call) -> dict[str, Any]:
     """A row of GET /calls. Every key is always there."""
@@ -30,6 +35,7 @@ def call_detail(record: CallRecord) -> dict[str, Any]:
         "status": call.stage,
         "difficulty": call.difficulty,
         "persona": {"name": call.persona_name},
+        "consent": consent_json(call),
         "transcript": transcript_json(record.lines),
         "score": record.score,
         **audio_json(record),
@@ -56,6 +62,17 @@ def call_for_rep(record: CallRecord) -> dict[str, Any]:
         "transcript": transcript_json(record.lines) if scored else [],
         "scorecard": record.score if scored else None,
         **audio_json(record),
+    }
+
+
+def consent_json(call: Call) -> dict[str, str | None] | None:
+    """What the rep agreed to; None where nobody said so."""
+    if call.consented_at is None:
+        return None
+    return {
+        "source": CONSENT_SOURCES[call.consent_source],
+        "version": call.consent_version,
+        "at": timestamp(call.consented_at),
     }
 
 

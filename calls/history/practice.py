@@ -26,7 +26,13 @@ class Practice:
     goal: str
     briefing: str
     persona_name: str
+    persona_age: int | None
     sections: tuple[Section, ...]
+
+    @property
+    def initials(self) -> str:
+        """Of the persona: at most two letters."""
+        return "".join(word[0] for word in self.persona_name.split()[:2]).upper()
 
 
 def practice_find(*, drill_key: str, tenant_id: uuid.UUID | None) -> Practice | None:
@@ -46,6 +52,7 @@ def practice_find(*, drill_key: str, tenant_id: uuid.UUID | None) -> Practice | 
         goal=str(pack.get("goal", "")).strip(),
         briefing=str(pack.get("briefing", "")).strip(),
         persona_name=pack["persona"]["name"],
+        persona_age=pack["persona"].get("age"),
         sections=sections,
     )
 

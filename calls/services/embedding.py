@@ -1,27 +1,64 @@
-"""Who may frame the rep's page: the web sites of the tenant that the page's address names.
+"""Whose rep page is shown: who may frame it, how it looks and what the rep agrees to there.
 
-The site key in the address is public. It only says which tenant's list of web sites and own drills
-count; it starts nothing: that takes a session token, which the framing page sends by message.
+The site key in the page's address is public. It only says which tenant's list of web sites, own
+drills, colours and consent text count; it starts nothing: that takes a session token, which the
+framing page sends by message.
 """
 
+import base64
+import re
 import uuid
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db.models import Q
+from django.db.models.functions import Now
 
+from calls.models import Call
+from tenants.errors import AthosError, InvalidRequest
 from tenants.isolation import tenant_scope
-from tenants.models import Tenant
+from tenants.models import Branding, ConsentText, Tenant
 from tenants.sealing import SealBroken, seal, unseal
 
 PURPOSE = "athos.embed.site"
+OUR_CONSENT_VERSION = "athos-1"  # a changed text needs a new version
+OUR_CONSENT_TEXT = (
+    "The call is recorded, transcribed and scored, and your organization sees the result."
+)
+
+
+_VERSION = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
+
+
+class CallIsOver(AthosError):
+    code, status, message = "CALL_OVER", 409, "The call is over."
+
+
+@dataclass(frozen=True, slots=True)
+class Brand:
+    """The tenant's face on the page. All of it may be empty."""
+
+    name: str = ""
+    color: str = ""  # "#rrggbb"
+    logo: str = ""  # a data: URL
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What the rep agrees to by starting. The version names this very text for ever."""
+
+    version: str = OUR_CONSENT_VERSION
+    text: str = OUR_CONSENT_TEXT
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
     """A tenant whose rep page is shown, and the origins that may frame it."""
 
-    tenant_id: uuid.UUID | None
-    origins: tuple[str, ...]
+    tenant_id: uuid.UUID | None = None
+    origins: tuple[str, ...] = ()
+    brand: Brand = Brand()
+    consent: Consent = Consent()
 
 
 def site_key_make(*, tenant_id: uuid.UUID) -> str:
@@ -32,12 +69,55 @@ def site_key_make(*, tenant_id: uuid.UUID) -> str:
 def site_find(site_key: str) -> Site:
     """Without a key the installation's own list counts. A broken key allows nobody."""
     if not site_key:
-        return Site(None, tuple(settings.EMBED_ORIGINS))
+        return Site(origins=tuple(settings.EMBED_ORIGINS))
     try:
         tenant_id = uuid.UUID(bytes=unseal(site_key, purpose=PURPOSE))
     except (SealBroken, ValueError):
-        return Site(None, ())
+        return Site()
     with tenant_scope(tenant_id):
-        rows = Tenant.objects.filter(pk=tenant_id, status=Tenant.Status.ACTIVE)
-        origins = rows.values_list("browser_origins", flat=True).first()
-    return Site(tenant_id, tuple(origins or ()))
+        tenant = Tenant.objects.filter(pk=tenant_id, status=Tenant.Status.ACTIVE).first()
+        if tenant is None:
+            return Site(tenant_id)
+        return Site(tenant_id, tuple(tenant.browser_origins), _brand(tenant), _consent(tenant))
+
+
+def consent_record(*, tenant_id: uuid.UUID, call_id: uuid.UUID, version: str) -> None:
+    """The rep agreed on our page, now. Saying it again changes nothing.
+
+    It takes the place of what the integrator stated at mint: it is what this rep was shown last.
+    Raises InvalidRequest for a version that the tenant's page never showed, CallIsOver.
+    """
+    with tenant_scope(tenant_id):
+        if not _consent_known(tenant_id, version):
+            problem = "There is no such version of the consent text."
+            raise InvalidRequest(problem, details={"field": "version"})
+        rows = Call.objects.for_tenant(tenant_id).filter(
+            ~Q(failure__gt=""), pk=call_id, stage__in=[Call.Stage.CREATED, Call.Stage.LIVE]
+        )
+        unsaid = rows.exclude(consent_source=Call.ConsentSource.REP_PAGE)
+        said = unsaid.update(
+            consent_source=Call.ConsentSource.REP_PAGE, consent_version=version, consented_at=Now()
+        )
+        if not said and not rows.exists():
+            raise CallIsOver
+
+
+def _brand(tenant: Tenant) -> Brand:
+    look = Branding.objects.for_tenant(tenant).first()
+    if look is None:
+        return Brand(tenant.name)
+    logo = f"data:{look.logo_type};base64,{base64.b64encode(look.logo).decode()}"
+    return Brand(tenant.name, look.color, logo if look.logo else "")
+
+
+def _consent(tenant: Tenant) -> Consent:
+    latest = ConsentText.objects.for_tenant(tenant).order_by("-version").first()
+    return Consent(str(latest.version), latest.text) if latest else Consent()
+
+
+def _consent_known(tenant_id: uuid.UUID, version: str) -> bool:
+    if version == OUR_CONSENT_VERSION:
+        return True
+    if not _VERSION.fullmatch(version):
+        return False
+    return ConsentText.objects.for_tenant(tenant_id).filter(version=int(version)).exists()

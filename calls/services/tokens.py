@@ -64,6 +64,14 @@ class Minted:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsentStated:
+    """That the rep agreed, at the integrator's: to which of its texts, and when."""
+
+    version: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RedeemRequest:
     """What the browser asks for, checked. `origin` is its web site, empty outside browsers."""
 
@@ -86,9 +94,13 @@ class Redeemed:
 
 
 def session_mint(
-    *, caller: Caller, external_user_id: str, external_agency_id: str | None
+    *,
+    caller: Caller,
+    external_user_id: str,
+    external_agency_id: str | None,
+    consent: ConsentStated | None = None,
 ) -> Minted:
-    """A token for one call of this rep, good for five minutes."""
+    """A token for one call of this rep, good for five minutes. The call keeps the consent."""
     tenant = caller.tenant
     _check_quota(caller)
     with tenant_scope(tenant.pk, agencies=caller.agencies):
@@ -102,6 +114,8 @@ def session_mint(
             external_agency_id=external_agency_id,
             issued_at=issued_at,
             expires_at=issued_at + timedelta(seconds=LIFE),
+            consent_version=consent.version if consent else "",
+            consented_at=consent.at if consent else None,
         )
     claims = SessionClaims(
         jti=row.jti,
@@ -234,6 +248,9 @@ def _call_create(
         difficulty=wish.difficulty,
         filters=_filters_known(drill.pack, wish.filters),
         persona_name=drill.pack["persona"]["name"],
+        consent_source=Call.ConsentSource.INTEGRATOR if session.consented_at else "",
+        consent_version=session.consent_version,
+        consented_at=session.consented_at,
         seed=secrets.randbits(63),
         due_at=database_now() + JOIN_WITHIN,  # a call that nobody joins fails
     )

@@ -143,7 +143,7 @@ def test_from_ready_to_a_scorecard_that_plays_its_evidence(browser, frame_of, ac
     with visitor(browser, width=width, dark=dark) as guest:
         frame = frame_of(guest)
         visible(frame, "ready")
-        frame.get_by_text("What will be scored").click()
+        frame.get_by_role("heading", name="What will be scored").wait_for()
         guest.look(f"{name}-1-ready")
         no_overflow(inner(guest))
         start_call(frame)
@@ -164,7 +164,7 @@ def test_from_ready_to_a_scorecard_that_plays_its_evidence(browser, frame_of, ac
         visible(frame, "scored")
         guest.look(f"{name}-4-scored")
         no_overflow(inner(guest))
-        frame.get_by_role("button", name="We do not offer every plan").click()
+        frame.get_by_role("button", name="We do not offer every plan").first.click()
         expect_playing(inner(guest), 6.5)
         frame.get_by_role("button", name="Play from 0:20").click()
         expect_playing(inner(guest), 20.0)

@@ -4,6 +4,7 @@ No cookie, no session: the framing page sends a session token when the rep press
 the call its connection ticket is the right to follow it.
 """
 
+from csp.constants import NONCE, SELF
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
@@ -12,18 +13,25 @@ from django.views.decorators.http import require_safe
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from calls.history.attempts import change_since_last
 from calls.history.detail import CallRecord, call_of_ticket
 from calls.history.outputs import call_for_rep
 from calls.history.practice import practice_find
 from calls.models import Call
-from calls.services.embedding import site_find
-from calls.services.tickets import TicketRefused, ticket_read
+from calls.services.embedding import Brand, consent_record, site_find
+from calls.services.tickets import Ticket, TicketRefused, ticket_read
 from calls.services.tokens import connection_url
-from calls.views.presenting import result_of
-from tenants.api import ApiView
+from calls.views.palette import DARK, LIGHT, Accent, accent_of
+from calls.views.presenting import first_thing_of, result_of
+from tenants.api import ApiView, json_object, text_field
 from tenants.errors import AthosError
 
 LONGEST = 200  # characters of a parameter
+DIFFICULTIES = {
+    Call.Difficulty.BEGINNER.value: "cooperative, few objections",
+    Call.Difficulty.ADVANCED.value: "as customers usually are",
+    Call.Difficulty.ELITE.value: "tougher, with harder objections",
+}
 FILTERS = ("state", "category")
 
 
@@ -36,14 +44,17 @@ class InvalidTicket(AthosError):
 def embed_roleplay(request: HttpRequest) -> HttpResponse:
     """GET /embed/roleplay?drill=…&difficulty=…&site=…"""
     query = {name: request.GET.get(name, "")[:LONGEST].strip() for name in ("drill", *FILTERS)}
-    difficulty = request.GET.get("difficulty", "")
+    given = request.GET.get("difficulty", "")
+    difficulty = given if given in Call.Difficulty.values else Call.Difficulty.ADVANCED
     site = site_find(request.GET.get("site", ""))
     context = {
         "practice": practice_find(drill_key=query["drill"], tenant_id=site.tenant_id),
         "drill_key": query["drill"],
-        "difficulty": difficulty if difficulty in Call.Difficulty.values else "Advanced",
+        "difficulty": str(difficulty),
+        "difficulty_meaning": DIFFICULTIES[difficulty],
         "filters": {name: query[name] for name in FILTERS if query[name]},
-        "parents": site.origins,
+        "site": site,
+        "accents": _accents(site.brand),
         "nonce": str(request.csp_nonce),  # type: ignore[attr-defined]  # set by django-csp
     }
     response = HttpResponse(render_to_string("calls/embed.html", context))
@@ -52,6 +63,13 @@ def embed_roleplay(request: HttpRequest) -> HttpResponse:
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _accents(brand: Brand) -> dict[str, Accent] | None:
+    """The tenant's colour by colour scheme; None: ours, which the style sheet knows."""
+    if not brand.color:
+        return None
+    return {"light": accent_of(brand.color, LIGHT), "dark": accent_of(brand.color, DARK)}
 
 
 class EmbedCallApi(ApiView):
@@ -63,30 +81,52 @@ class EmbedCallApi(ApiView):
         return Response(call_for_rep(_record(request)))
 
 
+class EmbedConsentApi(ApiView):
+    """POST /embed/v1/call/consent: the rep agreed to this version of the text, and starts now."""
+
+    authentication_classes = []
+
+    def post(self, request: Request) -> Response:
+        ticket = _ticket(request)
+        version = text_field(json_object(request), "version", longest=100)
+        consent_record(tenant_id=ticket.tenant_id, call_id=ticket.call_id, version=version)
+        return Response(status=204)
+
+
 class EmbedScorecard(ApiView):
-    """GET /embed/v1/call/scorecard: the result as HTML, by the same template as the dashboard's."""
+    """GET /embed/v1/call/scorecard: the result as HTML, one thing first."""
 
     authentication_classes = []
 
     def get(self, request: Request) -> HttpResponse:
         record = _record(request)
-        scored = record.call.stage == Call.Stage.SCORED
-        context = {"result": result_of(record, rep_name="You") if scored else None}
-        return HttpResponse(render_to_string("calls/_result.html", context))
+        if record.call.stage != Call.Stage.SCORED or record.score is None:
+            return HttpResponse()
+        context = {
+            "result": result_of(record, rep_name="You"),
+            "first": first_thing_of(record.score),
+            "change": change_since_last(call=record.call, score=record.score),
+        }
+        return HttpResponse(render_to_string("calls/_rep_result.html", context))
 
 
 def _record(request: Request) -> CallRecord:
+    ticket = _ticket(request)
+    return call_of_ticket(tenant_id=ticket.tenant_id, call_id=ticket.call_id)
+
+
+def _ticket(request: Request) -> Ticket:
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
     try:
-        ticket = ticket_read(text.strip() if scheme.lower() == "ticket" else "")
+        return ticket_read(text.strip() if scheme.lower() == "ticket" else "")
     except TicketRefused as refused:
         raise InvalidTicket from refused
-    return call_of_ticket(tenant_id=ticket.tenant_id, call_id=ticket.call_id)
 
 
 def _policy(parents: tuple[str, ...]) -> dict[str, list[str]]:
     socket = connection_url().rpartition("/live/")[0]
     return {
         "frame-ancestors": list(parents) or ["'none'"],
+        "style-src": [SELF, NONCE],
         "connect-src": ["'self'", settings.PUBLIC_URL, socket],
     }

@@ -35,6 +35,7 @@ VERDICTS = {
     "no": "Missed",
     "not_applicable": "Did not come up",
 }
+ADVISED = frozenset({"no", "partial"})
 METRICS = (  # key, label, form, what it means
     ("talkRatio", "Rep's share of the talking", "percent", "silence left out"),
     ("paceWordsPerMinute", "Pace", "words/min", "while the rep speaks"),
@@ -64,6 +65,14 @@ class Criterion:
     reason: str
     quote: str
     place: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class FirstThing:
+    """The one thing to work on, where the most was lost, and what went best."""
+
+    work_on: Criterion | None
+    well_done: Criterion | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +138,19 @@ def sections_of(score: Mapping[str, Any]) -> list[ScoredSection]:
         )
         for section in score.get("sections") or []
     ]
+
+
+def first_thing_of(score: Mapping[str, Any]) -> FirstThing:
+    """What cost the whole score comes before points; of equals the earlier in the call's rubric."""
+    counted = [c for c in score["criteria"] if c["verified"] and c["answer"] in ADVISED | {"yes"}]
+    lost = [c for c in counted if c["points"] < c["maxPoints"]]
+    fatal = set(score["hardFails"])
+    lost.sort(key=lambda c: (c["key"] not in fatal, c["points"] - c["maxPoints"]))
+    heard = [c for c in counted if c["answer"] == "yes" and c["evidence"].get("quote")]
+    best = max(heard, key=lambda c: c["maxPoints"], default=None)
+    return FirstThing(
+        work_on=_criterion(lost[0]) if lost else None, well_done=_criterion(best) if best else None
+    )
 
 
 def figures_of(metrics: Mapping[str, float | None]) -> list[Figure]:
@@ -202,7 +224,7 @@ def _criterion(criterion: Mapping[str, Any]) -> Criterion:
         verdict=VERDICTS[answer] if verified else "Not verified",
         state=answer if verified else "unverified",
         points=f"{criterion['points']:g} of {criterion['maxPoints']}" if counts else "not counted",
-        advice=criterion["advice"] if answer in ("no", "partial") else "",
+        advice=criterion["advice"] if answer in ADVISED else "",
         reason=criterion["reason"],
         quote=evidence["quote"] if quoted else "",
         place=_place(evidence["start"]) if quoted else None,

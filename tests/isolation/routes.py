@@ -131,6 +131,9 @@ ROUTES: dict[str, Route] = {
     "/embed/roleplay": _get(ANYBODY, query=lambda s, p: {"drill": "ma-full-sale"}),
     "/embed/v1/call": _get(TICKET),
     "/embed/v1/call/scorecard": _get(TICKET),
+    "/embed/v1/call/consent": {
+        "POST": Act(TICKET, ok=(204, 409), body=lambda s, p: {"version": "athos-1"})
+    },
     "/media/v1/recordings/<str:sealed>": _get(ANYBODY, strangers=False),
     "/calls": _get(MEMBER),
     "/calls/<str:call_id>": _get(MEMBER),

@@ -37,6 +37,7 @@ from calls.tests.making import make_drill, make_worker
 from calls.tests.making_calls import add_recording, add_scorecard, add_transcript, make_call
 from scoring.models import Rubric, Scorecard, Verdict
 from tenants.auth import caller_find
+from tenants.branding import BrandingChange, branding_update, consent_text_publish
 from tenants.isolation import TABLES_WITHOUT_TENANT, tenant_scope
 from tenants.models import Agency, ApiKey, Membership, Rep, Tenant, TenantRow, User
 from tenants.services import ALL_SCOPES, api_key_create, audit, tenant_create
@@ -52,7 +53,7 @@ NOT_FILLED = {
     *("status", "role", "disabled_reason", "answer", "section", "check_key", "format", "file"),
     *("external_id", "external_user_id", "external_agency_id", "drill_key", "difficulty"),
     *("judge_name", "judge_version", "judge_model", "action", "body", "actor", "target", "state"),
-    *("rehearsal", "subject", "failure", "end_reason"),
+    *("rehearsal", "subject", "failure", "end_reason", "color", "consent_version"),
 }
 PARTS = ("one", "two", "none", "test")
 
@@ -156,6 +157,8 @@ def _side(name: str, run: str) -> Side:
     _own_catalogue(side)
     with tenant_scope(tenant.pk):
         audit(tenant_id=tenant.pk, actor="user:x", action="x", target="x", details={"x": "x"})
+    branding_update(tenant=tenant, change=BrandingChange(color="#1f6feb"))
+    consent_text_publish(tenant=tenant, text=side.canary())
     return side
 
 
@@ -189,6 +192,9 @@ def _call(side: Side, part: str) -> Call:
         agency=agency,
         persona_name=mark,
         mode="test" if part == "test" else "live",
+        consent_source=Call.ConsentSource.INTEGRATOR,
+        consent_version=mark,
+        consented_at=timezone.now(),
     )
     add_transcript(call, [("assistant", mark), ("user", f"{mark} said")])
     add_recording(call, mark.encode() * 100)

@@ -1,9 +1,11 @@
 // The rep's page: ready, connecting, live, scoring, scored, or failed.
 import { AthosRoleplay, detectBrowserSupport } from "/sdk/useathos-sdk.js";
 import { bindPlayer } from "../player.js";
+import { SoundCheck } from "./check.js";
 import { Host } from "./host.js";
-import { follow, scorecard, TicketOver } from "./progress.js";
+import { consent, follow, scorecard, TicketOver } from "./progress.js";
 import { SilenceGuard } from "./silence.js";
+import { Talk } from "./talk.js";
 import { kept, watchRedeem } from "./ticket.js";
 
 const $ = (id) => document.getElementById(id);
@@ -12,10 +14,11 @@ const { drill, difficulty, filters, parents } = page.dataset;
 const host = new Host(parents ? parents.split(" ") : []);
 
 const UNSUPPORTED = {
-  safari: "Safari is not supported yet. Please use Chrome, Edge or Firefox on a computer.",
-  mobile: "Calls need a computer. Please open this page in Chrome, Edge or Firefox there.",
-  unknown: "This browser is not supported. Please use Chrome, Edge or Firefox on a computer.",
+  safari: ["Please use Chrome, Edge or Firefox", "Safari cannot make the call yet. You can read here what it will be about."],
+  mobile: ["The call needs a computer", "Read here what it will be about. For the call itself, open this page in Chrome, Edge or Firefox on a computer with a microphone."],
+  unknown: ["Please use Chrome, Edge or Firefox", "This browser cannot make the call. You can read here what it will be about."],
 };
+const PATIENCE_MS = 90_000; // most calls are scored by then
 const ADVICE = {
   MIC_PERMISSION_DENIED: "Your browser does not let this page use the microphone. Allow it in the address bar, then try again.",
   NO_MIC_AVAILABLE: "No microphone was found, or another program uses it. Plug one in, then try again.",
@@ -40,16 +43,30 @@ let ticket = kept.ticket;
 let clock;
 
 const guard = new SilenceGuard($("still-there"), $("still-there-left"), () => session?.disconnect());
+const check = new SoundCheck({
+  start: $("check"),
+  microphone: $("check-microphone"),
+  device: $("check-device"),
+  level: $("check-level"),
+  speaker: $("check-speaker"),
+  heard: $("check-heard"),
+  heardYes: $("heard-yes"),
+  heardNo: $("heard-no"),
+  network: $("check-network"),
+});
+const talk = new Talk({ mute: $("mute"), mode: $("press-to-talk"), hold: $("hold") });
 
-watchRedeem((fresh) => {
+watchRedeem(async (fresh) => {
   ticket = fresh;
   kept.keep(fresh);
+  await consent(fresh, page.dataset.consent); // the SDK joins no call that the rep did not agree to
 });
 
 // --- states --------------------------------------------------------------------------------------
 
 function show(state, words = "") {
   for (const section of page.querySelectorAll("[data-state]")) section.hidden = section.dataset.state !== state;
+  window.scrollTo(0, 0);
   // never takes the keyboard away from the page around us
   if (document.hasFocus()) page.querySelector(`[data-state="${state}"] h1`).focus();
   $("announcement").textContent = words;
@@ -64,15 +81,30 @@ function newLife() {
 
 function ready() {
   newLife();
+  if (!drill) return fail("No practice was chosen", "The address of this page names no drill. Tell the people who run your training site.");
   const support = detectBrowserSupport(navigator.userAgent);
-  if (!support.supported) return fail("This browser cannot make the call", UNSUPPORTED[support.reason], "", false);
-  if (!host.framed) return fail("Open this from your training site", "The page works inside your training site, which says who you are.", "", false);
-  if (!drill) return fail("No practice was chosen", "The address of this page names no drill. Tell the people who run your training site.", "", false);
+  if (!support.supported) readOnly(...UNSUPPORTED[support.reason]);
+  else if (!host.framed) readOnly("Open this from your training site", "The call starts inside your training site, which says who you are.");
   show("ready");
+}
+
+/** Another attempt begins where the first did: with the task and the rep's consent. */
+function again() {
+  kept.forget();
+  ready();
+}
+
+/** The task can be read where no call can be made. */
+function readOnly(title, text) {
+  $("not-here-title").textContent = title;
+  $("not-here-text").textContent = text;
+  $("not-here").hidden = false;
+  $("getting-ready").hidden = true;
 }
 
 async function start() {
   const signal = newLife();
+  check.stop();
   ticket = undefined;
   kept.forget();
   $("connecting-text").textContent = "Asking your training site for permission…";
@@ -80,13 +112,14 @@ async function start() {
   try {
     const token = await host.token(signal);
     $("connecting-text").textContent = "Allow the microphone when your browser asks. Then we connect you.";
-    session = makeSession(token);
-    signal.addEventListener("abort", () => session.disconnect(), { once: true });
-    await session.connect();
+    const call = (session = makeSession(token));
+    signal.addEventListener("abort", () => call.disconnect(), { once: true });
+    if (check.deviceId) await call.setMicrophone(check.deviceId);
+    await call.connect();
   } catch (cause) {
     if (cause.name === "AbortError") return;
     kept.forget();
-    fail("The call did not start", ADVICE[cause.code] ?? cause.message, cause.code);
+    fail("The call did not start", ADVICE[cause.code] ?? cause.message, { code: cause.code, again: start });
   }
 }
 
@@ -104,8 +137,8 @@ function makeSession(token) {
     showSpeaking("rep", speaking);
     if (speaking) guard.heard();
   });
-  made.on("reconnecting", () => trouble("The line is bad. Reconnecting…"));
-  made.on("reconnected", () => trouble(""));
+  made.on("reconnecting", () => reconnecting(true));
+  made.on("reconnected", () => reconnecting(false));
   made.on("error", ({ code, message }) => callTrouble(code, message));
   made.on("ended", (end) => callEnded(end));
   return made;
@@ -114,8 +147,9 @@ function makeSession(token) {
 function goLive(name) {
   $("persona-name").textContent = name;
   $("persona-initials").textContent = name.split(/\s+/).map((word) => word[0]).slice(0, 2).join("");
-  setMuted(false);
+  talk.start(session);
   trouble("");
+  reconnecting(false);
   $("resume-audio").hidden = true;
   for (const who of ["persona", "rep"]) showSpeaking(who, false);
   show("live", `You are connected with ${name}.`);
@@ -126,10 +160,15 @@ function goLive(name) {
 }
 
 function callEnded({ callId, durationSec }) {
-  clearInterval(clock);
-  guard.stop();
+  offTheLine();
   host.tell({ type: "athos:ended", callId, durationSec });
   if (onCall()) follower(); // a call that never became live ends in `start`
+}
+
+function offTheLine() {
+  clearInterval(clock);
+  guard.stop();
+  talk.stop();
 }
 
 /** From the end of the call to its scorecard, also after a reload. */
@@ -137,35 +176,42 @@ async function follower() {
   const signal = newLife();
   $("scoring-problem").hidden = true;
   showSteps("live");
+  const waiting = setInterval(showWaiting, 1_000, Date.now());
+  signal.addEventListener("abort", () => clearInterval(waiting), { once: true });
+  showWaiting(Date.now());
   show("scoring", "The call is over and is being scored.");
   try {
     const state = await follow(ticket, { onState: showProgress, onTrouble: () => scoringTrouble("No answer from the server. Trying again…"), signal });
-    if (state.stage === "failed") return fail("There is no score for this call", UNSCORED[state.reason] ?? UNSCORED.SCORING_INCOMPLETE, state.reason);
+    if (state.stage === "failed") return fail("There is no score for this call", UNSCORED[state.reason] ?? UNSCORED.SCORING_INCOMPLETE, { code: state.reason, again });
     await showResult(state, signal);
   } catch (cause) {
     if (signal.aborted) return;
     kept.forget();
-    if (cause instanceof TicketOver) return fail("This result is no longer shown here", "You find it on your training site.", "");
-    fail("The result could not be shown", "Load this page again to see it.", "");
+    if (cause instanceof TicketOver) return fail("This result is no longer shown here", "You find it on your training site.", { again });
+    fail("The result could not be shown", "Load this page again to see it.", { again });
   }
 }
 
 async function showResult(state, signal) {
-  const html = await scorecard(ticket, signal);
-  $("result").innerHTML = html;
+  $("result").innerHTML = await scorecard(ticket, signal);
   bindPlayer($("result"));
+  const first = $("result").querySelector("[data-first] .what")?.textContent;
+  $("last-time").textContent = `Last time: ${state.scorecard.overallScore} of 100.${first ? ` Work on this first: ${first}.` : ""}`;
+  $("last-time").hidden = false;
   $("scored-facts").textContent = [state.drillTitle, `with ${state.persona.name}`, state.difficulty, asClock(state.durationSec)].join(" · ");
   show("scored", `Your result is here: ${state.scorecard.overallScore} of 100 points.`);
 }
 
-function fail(title, text, code = "", again = true) {
-  clearInterval(clock);
-  guard.stop();
+/** `again` is what the button does; without it there is none. */
+function fail(title, text, { code = "", again: act } = {}) {
+  offTheLine();
   $("failed-title").textContent = title;
   $("failed-text").textContent = text;
   $("failed-code").textContent = code ? `Code for support: ${code}` : "";
   $("failed-code").hidden = !code;
-  page.querySelector('[data-state="failed"] .buttons').hidden = !again;
+  $("try-again").hidden = !act;
+  $("try-again").textContent = act === start ? "Try again" : "Practise again";
+  $("try-again").onclick = act;
   show("failed", title);
 }
 
@@ -183,6 +229,15 @@ function showSteps(stage) {
   steps.forEach((step, n) => (step.dataset.step = n < now ? "done" : n === now ? "now" : "later"));
 }
 
+/** What may be said honestly: how long it took so far, and when that is longer than usual. */
+function showWaiting(since) {
+  const elapsed = Date.now() - since;
+  const usual = elapsed < PATIENCE_MS;
+  $("scoring-wait").textContent = usual
+    ? "This usually takes less than a minute. You may close the page."
+    : "This takes longer than usual. You may close the page: nothing is lost, your training site gets the result.";
+}
+
 function onCall() {
   return !page.querySelector('[data-state="live"]').hidden;
 }
@@ -197,6 +252,10 @@ function trouble(text) {
   $("live-problem").hidden = !text;
 }
 
+function reconnecting(now) {
+  $("reconnecting").hidden = !now;
+}
+
 /** Errors in the middle of a call; those of `connect` reject it as well. */
 function callTrouble(code, message) {
   if (!onCall()) return;
@@ -207,13 +266,6 @@ function callTrouble(code, message) {
 function showSpeaking(who, speaking) {
   $(who).dataset.speaking = speaking;
   $(who).querySelector(".does").textContent = speaking ? "speaking" : "silent";
-}
-
-function setMuted(muted) {
-  $("mute").setAttribute("aria-pressed", muted);
-  $("mute").textContent = muted ? "Unmute" : "Mute";
-  if (muted) session.mute();
-  else session.unmute();
 }
 
 async function showMicrophones() {
@@ -230,10 +282,9 @@ function asClock(seconds) {
 // --- what people do ------------------------------------------------------------------------------
 
 $("start").addEventListener("click", start);
-for (const button of page.querySelectorAll("[data-again]")) button.addEventListener("click", start);
+$("practise-again").addEventListener("click", again);
 $("cancel").addEventListener("click", ready);
 $("end").addEventListener("click", () => session.disconnect());
-$("mute").addEventListener("click", () => setMuted($("mute").getAttribute("aria-pressed") !== "true"));
 $("resume-audio").addEventListener("click", async () => {
   await session.resumeAudio();
   $("resume-audio").hidden = true;

@@ -21,16 +21,25 @@ export async function follow(ticket, { onState, onTrouble, signal }) {
 
 /** The scorecard as HTML of our own server, which has escaped all that people said. */
 export async function scorecard(ticket, signal) {
-  return (await get("/embed/v1/call/scorecard", ticket, signal)).text();
+  return (await send("/embed/v1/call/scorecard", ticket, signal)).text();
+}
+
+/** Tells our server that the rep agreed to this version of the consent text. No call goes on without it. */
+export async function consent(ticket, version) {
+  const limit = AbortSignal.timeout(15_000);
+  const body = JSON.stringify({ version });
+  await send("/embed/v1/call/consent", ticket, limit, { method: "POST", body, type: "application/json" });
 }
 
 async function ask(ticket, signal) {
-  return (await get("/embed/v1/call", ticket, signal)).json();
+  return (await send("/embed/v1/call", ticket, signal)).json();
 }
 
-async function get(path, ticket, signal) {
+async function send(path, ticket, signal, { method = "GET", body, type } = {}) {
   const response = await fetch(path, {
-    headers: { Authorization: `Ticket ${ticket}` },
+    method,
+    body,
+    headers: { Authorization: `Ticket ${ticket}`, ...(type && { "Content-Type": type }) },
     credentials: "omit",
     cache: "no-store",
     signal: AbortSignal.any([signal, AbortSignal.timeout(15_000)]),

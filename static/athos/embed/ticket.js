@@ -1,4 +1,4 @@
-// The connection ticket of our call, which lets this page follow the call after it ended.
+// The connection ticket of our call: the right to say that the rep agreed, and to follow the call after its end.
 //
 // The SDK gets the ticket when it redeems the session token, and shows it to nobody: no integrator needs it.
 // So this page, which is served by us, reads along on its own `fetch`. docs/decisions/0010-embed-ticket.md
@@ -6,7 +6,10 @@
 const REDEEM_PATH = "/api/external/v1/roleplay/session";
 const STORE = "athos.call";
 
-/** Calls `onTicket` with the ticket of each call that is redeemed from now on. */
+/**
+ * Calls `onTicket` with the ticket of each call that is redeemed from now on. The SDK hears of the call only
+ * after `onTicket` resolved, and not at all when it rejects.
+ */
 export function watchRedeem(onTicket) {
   const plainFetch = window.fetch.bind(window);
   window.fetch = async (input, init) => {
@@ -14,7 +17,7 @@ export function watchRedeem(onTicket) {
     const { pathname } = new URL(input instanceof Request ? input.url : input, location.href);
     if (pathname === REDEEM_PATH && response.ok) {
       const { connectionTicket } = await response.clone().json();
-      onTicket(connectionTicket);
+      await onTicket(connectionTicket);
     }
     return response;
   };
