@@ -166,9 +166,7 @@ def _consented_at(text: str | None) -> datetime:
     now = timezone.now()
     if text is None:
         return now
-    problem = (
-        "consent.at must be a time with a zone, such as 2026-06-05T18:05:00.000Z, in the past."
-    )
+    problem = "consent.at must be a past time with a zone, such as 2026-06-05T18:05:00.000Z."
     try:
         at = datetime.fromisoformat(text)
         if at.tzinfo is None or at > now + CLOCK_SKEW:

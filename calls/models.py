@@ -123,7 +123,7 @@ class Call(TenantRow, DueRow):
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     scored_at = models.DateTimeField(null=True, blank=True)
-    # What the rep agreed to: our page's text by its version, or what the integrator says of its own.
+    # What the rep agreed to: a text of our page by its version, or what the integrator states.
     consent_source = models.CharField(max_length=10, choices=ConsentSource, blank=True)
     consent_version = models.CharField(max_length=100, blank=True)
     consented_at = models.DateTimeField(null=True, blank=True)

@@ -122,7 +122,7 @@ def tones(seconds: float) -> bytes:
     return file.getvalue()
 
 
-def add_scorecard(call: Call, overall: int = 82, **fields: Any) -> Scorecard:
+def add_scorecard(call: Call, overall: int = 82, doctors: str = "no", **fields: Any) -> Scorecard:
     """Three checks: one met with a quote, one partly, one failed for want of it."""
     texts = {
         "summary": "A friendly opening and a clear close, but little was asked.",
@@ -168,11 +168,11 @@ def add_scorecard(call: Call, overall: int = 82, **fields: Any) -> Scorecard:
             },
             **texts | fields,
         )
-        Verdict.objects.bulk_create(_verdicts(card))
+        Verdict.objects.bulk_create(_verdicts(card, doctors))
         return card
 
 
-def _verdicts(card: Scorecard) -> list[Verdict]:
+def _verdicts(card: Scorecard, doctors: str) -> list[Verdict]:
     quote = "We do not offer every plan."
     told = LINES[1][1].index(quote)
     cost = "What do you pay for your prescriptions today?"
@@ -184,7 +184,7 @@ def _verdicts(card: Scorecard) -> list[Verdict]:
         ("prescriptions", "discovery", "Asked about prescriptions and what they cost", "partial", 6,
          {"kind": "quote", "turn": 3, "quote": cost, "firstCharacter": asked,
           "lastCharacter": asked + len(cost), "start": 16.5, "end": 19.0}),
-        ("doctors", "discovery", "Asked which doctors the customer wants to keep", "no", 0,
+        ("doctors", "discovery", "Asked which doctors the customer wants to keep", doctors, 0,
          {"kind": "absence", "firstTurn": 1, "lastTurn": 5, "start": 5.0, "end": 29.2,
           "turnsSearched": 3}),
     ]  # fmt: skip

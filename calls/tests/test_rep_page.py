@@ -16,7 +16,6 @@ from calls.services.tickets import ticket_sign
 from calls.tests.making import API, code, make_drill, make_integrator, make_worker, redeem
 from calls.tests.making_calls import add_scorecard, add_transcript, make_call
 from calls.views.palette import DARK, LIGHT, TEXT_CONTRAST, accent_of, contrast
-from scoring.models import Verdict
 from tenants.branding import LOGO_MAX, consent_text_publish
 from tenants.isolation import tenant_scope
 from tenants.models import AuditEvent, ConsentText, Tenant
@@ -230,9 +229,7 @@ def result(call):
 def attempt(integrator, *, ago, overall, doctors="no", **fields):
     """A scored call that ended that many hours ago."""
     call = make_call(integrator.tenant, ended_at=timezone.now() - timedelta(hours=ago), **fields)
-    card = add_scorecard(call, overall=overall)
-    with tenant_scope(call.tenant_id):
-        Verdict.objects.filter(scorecard=card, check_key="doctors").update(answer=doctors)
+    add_scorecard(call, overall=overall, doctors=doctors)
     return call
 
 
@@ -249,9 +246,11 @@ def test_what_changed_since_the_last_attempt_is_told(acme):
     stranger = make_integrator("Stranger")
     attempt(acme, ago=9, overall=10)
     attempt(acme, ago=5, overall=70, doctors="yes", difficulty="Beginner")
-    for overall, fields in [(1, {"user": "another"}), (2, {"mode": "test"}),
-                            (3, {"drill_key": "other"})]:  # fmt: skip
-        attempt(acme, ago=3, overall=overall, **fields)
+    attempt(acme, ago=3, overall=1, user="another")
+    attempt(acme, ago=3, overall=2, mode="test")
+    other = attempt(acme, ago=3, overall=3)
+    with tenant_scope(acme.tenant.pk):
+        Call.objects.filter(pk=other.pk).update(drill_key="other")
     attempt(stranger, ago=3, overall=4)
     make_call(acme.tenant, ended_at=timezone.now() - timedelta(hours=2))  # its scorecard was erased
     now = attempt(acme, ago=1, overall=64)

@@ -14,6 +14,8 @@ SHARED_TABLES = {"calls_drill", "scoring_rubric"}  # the catalogue's rows may be
 OF_ALL_AGENCIES = SHARED_TABLES | {
     "tenants_apikey",
     "tenants_auditevent",
+    "tenants_branding",
+    "tenants_consenttext",
     "tenants_membership",
     "tenants_tenant",
     "webhooks_endpoint",
