@@ -4,7 +4,9 @@ No cookie, no session: the framing page sends a session token when the rep press
 the call its connection ticket is the right to follow it.
 """
 
-from csp.constants import NONCE, SELF
+from collections.abc import Sequence
+
+from csp.constants import NONCE, SELF, Nonce
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
@@ -123,7 +125,7 @@ def _ticket(request: Request) -> Ticket:
         raise InvalidTicket from refused
 
 
-def _policy(parents: tuple[str, ...]) -> dict[str, list[str]]:
+def _policy(parents: tuple[str, ...]) -> dict[str, Sequence[str | Nonce]]:
     socket = connection_url().rpartition("/live/")[0]
     return {
         "frame-ancestors": list(parents) or ["'none'"],
