@@ -6,7 +6,7 @@ SOURCES = [("rep_page", "Rep Page"), ("integrator", "Integrator")]
 class Migration(migrations.Migration):
     """What the rep agreed to, and when: kept with the call."""
 
-    dependencies = [("calls", "0014_call_ledger")]
+    dependencies = [("calls", "0015_standing")]
 
     operations = [
         migrations.AddField(
