@@ -23,7 +23,9 @@ from redis.exceptions import RedisError
 from calls.selectors import call_joinable
 from calls.services.slots import slot_ensure
 from calls.services.tickets import ticket_read
+from calls.services.tokens import session_token_read
 from calls.services.turn import ice_servers
+from tenants.errors import AthosError
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +35,9 @@ MAX_CANDIDATES = 64
 MAX_CANDIDATE = 4 * 1024  # characters of the whole message
 LOOK_AGAIN = 0.5  # seconds between looks for another worker, while an offer is not answered
 ANSWER_WITHIN = 20.0  # seconds from the offer; a dead worker is known after six
-BAD_MESSAGE, TICKET_REFUSED, NO_JOIN, TAKEN_OVER, CALL_OVER, NO_WORKER = (
-    *(4400, 4401, 4408, 4409, 4410, 4503),
+CHECK_SECONDS = 60  # what a check is given is good for no call
+DONE, BAD_MESSAGE, TICKET_REFUSED, NO_JOIN, TAKEN_OVER, CALL_OVER, NO_WORKER = (
+    *(1000, 4400, 4401, 4408, 4409, 4410, 4503),
 )
 _CLOSE_AFTER = {"taken_over": TAKEN_OVER, "ended": CALL_OVER, "error": NO_WORKER}
 
@@ -65,6 +68,7 @@ class SignallingConsumer(AsyncWebsocketConsumer):
     tenant: uuid.UUID
     worker: str
     candidates = 0
+    captions = False  # asked for
     offer: dict[str, Any] | None = None  # not answered yet
     trickled: list[dict[str, Any]]  # the candidates that belong to it
     _looking: asyncio.Task[None] | None = None
@@ -88,9 +92,21 @@ class SignallingConsumer(AsyncWebsocketConsumer):
         if message is None:
             await self.close(BAD_MESSAGE)
         elif self.call is None:
-            await self._join(message)
+            await (self._check(message) if message["type"] == "check" else self._join(message))
         else:
             await self._relay(message)
+
+    async def _check(self, message: dict[str, Any]) -> None:
+        """Before a call: what it would be given to find its way. The token stays unspent."""
+        token = message.get("token")
+        try:
+            _, claims = session_token_read(token if isinstance(token, str) else "")
+        except AthosError as refused:
+            await self._refuse(refused.code, refused.message, TICKET_REFUSED)
+            return
+        servers = ice_servers(call=str(claims.jti), seconds=CHECK_SECONDS)
+        await self._send({"type": "checked", "iceServers": servers})
+        await self.close(DONE)
 
     async def _join(self, message: dict[str, Any]) -> None:
         ticket = message.get("ticket")
@@ -118,6 +134,7 @@ class SignallingConsumer(AsyncWebsocketConsumer):
             return
         self._join_deadline.cancel()
         self.call, self.tenant = holder.call_id, holder.tenant_id
+        self.captions = message.get("captions") is True
         self.worker = _channel(worker)
         servers = ice_servers(call=holder.public_id)
         await self._send({"type": "joined", "callId": holder.public_id, "iceServers": servers})
@@ -193,6 +210,8 @@ class SignallingConsumer(AsyncWebsocketConsumer):
             await self._answered()
         if body["type"] == "let_go":  # for us: the browser sees that the socket closes
             await self.close(NO_WORKER)
+            return
+        if body["type"] == "caption" and not self.captions:
             return
         await self._send(body)
         if body["type"] in _CLOSE_AFTER:

@@ -376,6 +376,7 @@ class Conversation:
             line.started_at = event.at
             if reply.lines[0] is line:
                 self._reply_started(reply, event.at)
+            self._around.notify({"type": "caption", "text": line.text})
             return
         line.ended_at, line.heard, line.over = event.at, event.heard, True
         if reply.over and not reply.cut:

@@ -10,11 +10,11 @@ from django.utils import timezone
 CREDENTIALS_SECONDS = 2 * 3600 + 300  # the longest call, and the way into it
 
 
-def ice_servers(*, call: str) -> list[dict[str, Any]]:
+def ice_servers(*, call: str, seconds: int = CREDENTIALS_SECONDS) -> list[dict[str, Any]]:
     """`RTCConfiguration.iceServers` for the browser of this call (its public id)."""
     servers: list[dict[str, Any]] = [dict(server) for server in settings.ICE_SERVERS]
     if settings.TURN_URLS:
-        expires_at = int(timezone.now().timestamp()) + CREDENTIALS_SECONDS
+        expires_at = int(timezone.now().timestamp()) + seconds
         name, password = turn_credentials(
             secret=settings.TURN_SECRET, call=call, expires_at=expires_at
         )

@@ -62,3 +62,22 @@ export function networkLost(cause?: unknown): AthosRoleplayError {
 export function abortError(): DOMException {
   return new DOMException("The session was disconnected.", "AbortError");
 }
+
+/** The server ended the call. `durationSec` is missing where it did not tell us about it, but met us with it. */
+export class CallOver extends Error {
+  constructor(readonly durationSec?: number) {
+    super("The call is over.");
+  }
+}
+
+/** Another connection carries the call now. */
+export class TakenOver extends Error {}
+
+/** What the page is told of a failure. */
+export function asAthosError(cause: unknown): AthosRoleplayError {
+  if (cause instanceof AthosRoleplayError) return cause;
+  if (cause instanceof TakenOver)
+    return new AthosRoleplayError("SESSION_ALREADY_CONNECTED", "This call goes on in another tab.");
+  if (cause instanceof CallOver) return new AthosRoleplayError("NETWORK_LOST", "The call ended before it began.");
+  return new AthosRoleplayError("INTERNAL_ERROR", undefined, { cause });
+}

@@ -32,25 +32,23 @@ export const ATHOS_EVENT_NAMES = [
 export type Listener<Name extends AthosEventName> = (payload: AthosEventMap[Name]) => void;
 
 /** What `emit` takes: the payload, or nothing where the event has none. */
-export type Payload<Name extends AthosEventName> = AthosEventMap[Name] extends undefined
-  ? []
-  : [payload: AthosEventMap[Name]];
+type Payload<Value> = Value extends undefined ? [] : [payload: Value];
 
 /** Listeners by event. One that throws is reported to the page and harms nobody else. */
-export class Emitter {
-  readonly #listeners = new Map<AthosEventName, Set<(payload: never) => void>>();
+export class Emitter<Events extends object> {
+  readonly #listeners = new Map<keyof Events, Set<(payload: never) => void>>();
 
-  on<Name extends AthosEventName>(event: Name, listener: Listener<Name>): () => void {
+  on<Name extends keyof Events>(event: Name, listener: (payload: Events[Name]) => void): () => void {
     const listeners = this.#listeners.get(event) ?? new Set();
     this.#listeners.set(event, listeners.add(listener));
     return () => this.off(event, listener);
   }
 
-  off<Name extends AthosEventName>(event: Name, listener: Listener<Name>): void {
+  off<Name extends keyof Events>(event: Name, listener: (payload: Events[Name]) => void): void {
     this.#listeners.get(event)?.delete(listener);
   }
 
-  emit<Name extends AthosEventName>(event: Name, ...[payload]: Payload<Name>): void {
+  emit<Name extends keyof Events>(event: Name, ...[payload]: Payload<Events[Name]>): void {
     for (const listener of [...(this.#listeners.get(event) ?? [])]) {
       try {
         (listener as (payload: unknown) => void)(payload);

@@ -3,6 +3,7 @@ import type { Microphone } from "./microphone.js";
 import { Peer } from "./peer.js";
 import { Playback } from "./playback.js";
 import { PROTOCOL_VERSION, type MessageOf, type ServerMessage } from "./protocol.js";
+import { QualityWindow, type ConnectionQuality } from "./quality.js";
 import { Signalling } from "./signalling.js";
 import { PacketWatch } from "./watchdog.js";
 import { abortable, within } from "./waiting.js";
@@ -13,6 +14,8 @@ const LOST_MS = 1_500;
 export interface Address {
   connectionUrl: string;
   connectionTicket: string;
+  /** Ask for the persona's words as well. */
+  captions?: boolean;
 }
 
 export interface LineHandlers {
@@ -32,6 +35,7 @@ export class Line {
   #signalling: Signalling | undefined;
   #peer: Peer | undefined;
   #playback: Playback | undefined;
+  readonly #quality = new QualityWindow();
   #watch = new PacketWatch(performance.now());
 
   constructor(microphone: Microphone, handlers: LineHandlers) {
@@ -60,7 +64,14 @@ export class Line {
 
   /** Counts what arrived since the last time. */
   async measure(): Promise<void> {
-    if (this.#peer !== undefined) this.#watch.observe(await this.#peer.packetsReceived(), performance.now());
+    if (this.#peer === undefined) return;
+    const stats = await this.#peer.stats();
+    this.#watch.observe(stats.packets, performance.now());
+    this.#quality.observe(stats);
+  }
+
+  quality(): ConnectionQuality {
+    return this.#quality.verdict(this.audible);
   }
 
   /** Milliseconds without a packet. */
@@ -93,7 +104,8 @@ export class Line {
     signalling.onMessage = this.#handlers.onMessage;
     signalling.onClosed = this.#handlers.onClosed;
     const joined = signalling.next("joined", signal);
-    signalling.send({ type: "join", ticket: address.connectionTicket, version: PROTOCOL_VERSION });
+    const { connectionTicket: ticket, captions } = address;
+    signalling.send({ type: "join", ticket, version: PROTOCOL_VERSION, ...(captions === true && { captions }) });
     return joined;
   }
 

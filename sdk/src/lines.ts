@@ -1,8 +1,8 @@
-import { abortError, AthosRoleplayError, networkLost } from "./errors.js";
+import { abortError, AthosRoleplayError, CallOver, networkLost, TakenOver } from "./errors.js";
 import { Line, type Address, type LineHandlers } from "./line.js";
 import type { Log } from "./log.js";
 import type { Microphone } from "./microphone.js";
-import { CallOver, TakenOver } from "./signalling.js";
+import type { ConnectionQuality } from "./quality.js";
 import { childOf, sleep, within } from "./waiting.js";
 
 const POLL_MS = 250;
@@ -83,6 +83,10 @@ export class Lines {
   /** No more sound of the persona, while the end is being confirmed. */
   hush(): void {
     for (const line of this.#open) line.hush();
+  }
+
+  quality(): ConnectionQuality | undefined {
+    return this.#current?.quality();
   }
 
   async resumeAudio(): Promise<void> {

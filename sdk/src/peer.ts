@@ -1,4 +1,5 @@
 import type { Microphone } from "./microphone.js";
+import type { LineStats } from "./quality.js";
 
 export interface PeerHandlers {
   onStream: (stream: MediaStream) => void;
@@ -36,13 +37,8 @@ export class Peer {
     return ["disconnected", "failed", "closed"].includes(this.#connection.connectionState);
   }
 
-  /** Audio packets received so far. */
-  async packetsReceived(): Promise<number> {
-    let packets = 0;
-    (await this.#connection.getStats()).forEach((report: RTCStats & { packetsReceived?: number }) => {
-      if (report.type === "inbound-rtp") packets += report.packetsReceived ?? 0;
-    });
-    return packets;
+  async stats(): Promise<LineStats> {
+    return summary(await this.#connection.getStats());
   }
 
   close(): void {
@@ -51,4 +47,23 @@ export class Peer {
     this.#connection.onicecandidate = null;
     this.#connection.close();
   }
+}
+
+type Report = RTCStats &
+  Partial<RTCInboundRtpStreamStats & RTCIceCandidatePairStats> & { candidateType?: string; roundTripTime?: number };
+
+/** Firefox names no round trip of the pair, but has the one that the far side reported. */
+function summary(reports: RTCStatsReport): LineStats {
+  const all = [...reports.values()] as Report[];
+  const inbound = all.find(({ type }) => type === "inbound-rtp");
+  const pair = all.find(({ type, nominated, state }) => type === "candidate-pair" && nominated && state === "succeeded");
+  const local = all.find(({ id }) => id === pair?.localCandidateId);
+  const seconds = pair?.currentRoundTripTime ?? all.find(({ type }) => type === "remote-inbound-rtp")?.roundTripTime;
+  return {
+    packets: inbound?.packetsReceived ?? 0,
+    lost: inbound?.packetsLost ?? 0,
+    jitterMs: 1000 * (inbound?.jitter ?? 0),
+    roundTripMs: seconds === undefined ? undefined : 1000 * seconds,
+    relayed: local?.candidateType === "relay",
+  };
 }

@@ -3,7 +3,8 @@
 export const PROTOCOL_VERSION = 1;
 
 export type ClientMessage =
-  | { type: "join"; ticket: string; version: number }
+  | { type: "join"; ticket: string; version: number; captions?: true }
+  | { type: "check"; token: string; version: number }
   | { type: "offer"; sdp: string }
   | { type: "candidate"; candidate: { candidate: string; sdpMid: string | null; sdpMLineIndex: number | null } }
   | { type: "end" }
@@ -15,6 +16,8 @@ export type ServerMessage =
   | { type: "ready"; persona: { name: string } }
   | { type: "personaSpeaking"; speaking: boolean }
   | { type: "userSpeaking"; speaking: boolean }
+  | { type: "caption"; text: string }
+  | { type: "checked"; iceServers: RTCIceServer[] }
   | { type: "taken_over" }
   | { type: "ended"; callId: string; durationSec: number; reason?: string }
   | { type: "error"; code: string; message: string }
@@ -42,6 +45,8 @@ const FIELDS: Record<ServerMessage["type"], Fields> = {
   ready: { persona: isNamed },
   personaSpeaking: { speaking: isBoolean },
   userSpeaking: { speaking: isBoolean },
+  caption: { text: isString },
+  checked: { iceServers: Array.isArray },
   taken_over: {},
   ended: { callId: isString, durationSec: isNumber },
   error: { code: isString, message: isString },

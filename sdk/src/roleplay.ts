@@ -1,4 +1,5 @@
 import { detectBrowserSupport, hasCallFeatures } from "./browser-support.js";
+import { checkEnvironment, type AthosEnvironment, type AthosEnvironmentOptions } from "./environment.js";
 import { defaultOrigin } from "./default-origin.js";
 import type { AthosDrillKey } from "./drills.js";
 import { AthosRoleplayError } from "./errors.js";
@@ -15,6 +16,8 @@ export interface AthosRoleplayCreateOptions {
   difficulty?: "Beginner" | "Advanced" | "Elite" | undefined;
   /** Writes what happens to the console, each line beginning with `[Athos]`. */
   debug?: boolean | undefined;
+  /** Asks for the persona's words as well, for `onCaption`. */
+  captions?: boolean | undefined;
   /** The origin of the Athos server, such as `https://app.example.com`. */
   apiBase?: string | undefined;
 }
@@ -26,8 +29,14 @@ export const AthosRoleplay = {
    */
   create(options: AthosRoleplayCreateOptions): AthosRoleplaySession {
     if (!detectBrowserSupport().supported || !hasCallFeatures()) throw new AthosRoleplayError("BROWSER_NOT_SUPPORTED");
-    const { debug = false, apiBase = defaultOrigin.value, ...call } = options;
-    return new Session({ ...call, apiBase: originOf(apiBase) }, makeLog(debug));
+    const { debug = false, captions = false, apiBase = defaultOrigin.value, ...call } = options;
+    return new Session({ ...call, captions, apiBase: originOf(apiBase) }, makeLog(debug));
+  },
+
+  /** Before a call, from a click: does the microphone hear, does the network carry, does the room echo? */
+  async checkEnvironment(options: AthosEnvironmentOptions): Promise<AthosEnvironment> {
+    if (!detectBrowserSupport().supported || !hasCallFeatures()) throw new AthosRoleplayError("BROWSER_NOT_SUPPORTED");
+    return checkEnvironment({ ...options, apiBase: originOf(options.apiBase ?? defaultOrigin.value) });
   },
 } as const;
 

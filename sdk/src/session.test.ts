@@ -12,6 +12,7 @@ beforeEach(() => {
 });
 
 afterEach(() => {
+  vi.restoreAllMocks();
   vi.useRealTimers();
   vi.unstubAllGlobals();
 });
@@ -61,9 +62,15 @@ async function expectNothingOpen(): Promise<void> {
   expect(browser.sockets.every((socket) => socket.closed)).toBe(true);
   expect(browser.peers.every((peer) => peer.closed)).toBe(true);
   expect(browser.audio.every((element) => element.removed)).toBe(true);
-  expect(browser.silences).toBe(0);
+  expect(browser.contexts).toBe(0);
   await pass(10);
   expect(vi.getTimerCount()).toBe(0);
+}
+
+/** The lid is shut: the clock goes on, no timer runs. */
+function sleepFor(ms: number): void {
+  const now = performance.now.bind(performance);
+  vi.spyOn(performance, "now").mockImplementation(() => now() + ms);
 }
 
 const NETWORK_LOST = ["error", { code: "NETWORK_LOST", message: "The connection was lost." }];
@@ -493,8 +500,86 @@ describe("the microphone", () => {
 
     await session.setMicrophone("usb");
     expect(browser.peer.sender.track).toBe(browser.tracks[1]);
-    expect(browser.silences).toBe(0);
+    expect(browser.contexts).toBe(0);
     await session.disconnect();
+    await expectNothingOpen();
+  });
+
+  it("whose permission is taken away says so, and is not asked for again", async () => {
+    browser.permission = "granted";
+    const { session, heard } = await startLive();
+    browser.permission = "denied";
+    browser.tracks[0]?.unplug();
+    browser.devices.dispatchEvent(new Event("devicechange"));
+    await pass(1_000);
+    expect(heard).toEqual([["error", expect.objectContaining({ code: "MIC_PERMISSION_DENIED" })]]);
+    expect(browser.asked).toHaveLength(1);
+    expect(browser.peer.sender.track?.label).toBe("silence");
+    await session.disconnect();
+    await expectNothingOpen();
+  });
+
+  it("that comes back is heard again, without a question", async () => {
+    browser.permission = "granted";
+    const { session } = create();
+    await session.setMicrophone("headset");
+    await Promise.all([session.connect(), pass(100)]);
+    browser.tracks[0]?.unplug();
+    await pass(100);
+    browser.microphone = () => Promise.reject(new DOMException("not yet", "OverconstrainedError"));
+    browser.devices.dispatchEvent(new Event("devicechange"));
+    await pass(100);
+    expect(browser.peer.sender.track?.label).toBe("silence");
+
+    browser.microphone = async () => {};
+    browser.devices.dispatchEvent(new Event("devicechange"));
+    await pass(100);
+    expect(browser.asked.at(-1)).toMatchObject({ deviceId: { exact: "headset" } });
+    expect(browser.peer.sender.track).toBe(browser.tracks[1]);
+    expect(browser.contexts).toBe(0);
+    await session.disconnect();
+    await expectNothingOpen();
+  });
+
+  it("that comes back does not take the place of the one being chosen", async () => {
+    browser.permission = "granted";
+    const { session } = await startLive();
+    browser.tracks[0]?.unplug();
+    await pass(100);
+    let allow = (): void => {};
+    browser.microphone = () => new Promise((resolve) => (allow = resolve));
+    const chosen = session.setMicrophone("usb");
+    browser.devices.dispatchEvent(new Event("devicechange"));
+    await pass(100);
+    allow();
+    await chosen;
+    expect(browser.asked.slice(1)).toMatchObject([{ deviceId: { exact: "usb" } }]);
+    expect(browser.peer.sender.track).toBe(browser.tracks[1]);
+  });
+
+  it("that works is left alone when other devices come and go", async () => {
+    browser.permission = "granted";
+    await startLive();
+    browser.devices.dispatchEvent(new Event("devicechange"));
+    await pass(100);
+    expect(browser.asked).toHaveLength(1);
+  });
+
+  it("has a level, from nothing at -60 dB to one at full scale", async () => {
+    const { session } = create();
+    expect(session.inputLevel()).toBe(0);
+    await Promise.all([session.connect(), pass(100)]);
+    browser.loudness = 0.1; // -20 dB
+    expect(session.inputLevel()).toBeCloseTo(2 / 3, 3);
+    browser.loudness = 0;
+    expect(session.inputLevel()).toBe(0);
+    browser.loudness = 1;
+    expect(session.inputLevel()).toBe(1);
+    await session.setMicrophone("usb");
+    expect(session.inputLevel()).toBe(1);
+    expect(browser.contexts).toBe(1);
+    await session.disconnect();
+    expect(session.inputLevel()).toBe(0);
     await expectNothingOpen();
   });
 
@@ -523,6 +608,121 @@ describe("sound", () => {
     const { session } = create();
     await session.resumeAudio();
     expect(browser.audio).toEqual([]);
+  });
+});
+
+describe("a page", () => {
+  it("may hold two sessions that know nothing of each other", async () => {
+    const one = await startLive();
+    const two = await startLive({ token: "token-2" });
+    await one.session.mute();
+    expect(browser.tracks.map((track) => track.enabled)).toEqual([false, true]);
+    await one.session.disconnect();
+    await pass(5_000);
+    expect(one.heard.map(([name]) => name)).toEqual(["ended"]);
+    expect(two.heard).toEqual([]);
+    expect(browser.tracks.map((track) => track.stopped)).toEqual([true, false]);
+    expect(browser.peers.map((peer) => peer.closed)).toEqual([true, false]);
+    await two.session.disconnect();
+    await expectNothingOpen();
+  });
+
+  it("may mount twice, as React's StrictMode does: the token is spent once", async () => {
+    const first = start();
+    void first.session.disconnect(); // the effect's clean-up, in the same breath
+    const second = start();
+    await pass(100);
+
+    expect(first.outcome()).toMatchObject({ name: "AbortError" });
+    expect(first.heard).toEqual([["connecting"]]);
+    expect(second.outcome()).toBe("connected");
+    expect(browser.requests).toHaveLength(1);
+    expect(browser.tracks.filter((track) => !track.stopped)).toHaveLength(1);
+    await second.session.disconnect();
+    await expectNothingOpen();
+  });
+
+  it("that is hidden, whose timers run once a second, keeps its call", async () => {
+    const { heard } = await startLive();
+    const { setTimeout: soon, setInterval: often } = globalThis;
+    vi.stubGlobal("setTimeout", (work: () => void, ms = 0) => soon(work, Math.ceil(ms / 1000) * 1000));
+    vi.stubGlobal("setInterval", (work: () => void, ms = 0) => often(work, Math.ceil(ms / 1000) * 1000));
+    await pass(120_000);
+    expect(heard).toEqual([]);
+    expect(browser.sockets).toHaveLength(1);
+  });
+
+  it("that slept for a while gets its call back", async () => {
+    const { heard } = await startLive();
+    browser.peer.flowing = false;
+    sleepFor(20_000);
+    await pass(3_000);
+    expect(heard).toEqual([["reconnecting"], ["reconnected"]]);
+  });
+
+  it("that slept too long is told that the call is lost", async () => {
+    const { heard } = await startLive();
+    browser.peer.flowing = false;
+    sleepFor(3_600_000);
+    await pass(3_000);
+    expect(heard).toEqual([NETWORK_LOST, ["ended", { callId: "athos_call_1", durationSec: 3_600 }]]);
+    await expectNothingOpen();
+  });
+
+  it("that is left during a switch of the microphone has it off", async () => {
+    const { session } = await startLive();
+    browser.microphone = () => new Promise(() => {});
+    session.setMicrophone("usb").catch(() => {});
+    browser.page.dispatchEvent(new Event("pagehide"));
+    await expectNothingOpen();
+  });
+});
+
+describe("captions", () => {
+  it("are asked for and told, and end with their listener", async () => {
+    const { session, heard } = create({ captions: true });
+    const captions: string[] = [];
+    const off = session.onCaption(({ text }) => captions.push(text));
+    await Promise.all([session.connect(), pass(100)]);
+    expect(browser.socket.sent[0]).toEqual({ type: "join", ticket: "ticket-1", version: 1, captions: true });
+    browser.socket.says({ type: "caption", text: "Hello?" });
+    off();
+    browser.socket.says({ type: "caption", text: "Who is this?" });
+    expect(captions).toEqual(["Hello?"]);
+    expect(heard.map(([name]) => name)).toEqual(["connecting", "ready"]);
+  });
+
+  it("are asked for again on a new line", async () => {
+    await startLive({ captions: true });
+    browser.peer.flowing = false;
+    await pass(3_000);
+    expect(browser.sockets).toHaveLength(2);
+    expect(browser.socket.sent[0]).toMatchObject({ type: "join", captions: true });
+  });
+});
+
+describe("the quality of the connection", () => {
+  it("is known during the call only", async () => {
+    const { session } = create();
+    expect(session.connectionQuality()).toBeUndefined();
+    await Promise.all([session.connect(), pass(1_000)]);
+    expect(session.connectionQuality()).toEqual({
+      quality: "good",
+      roundTripMs: 20,
+      jitterMs: 0,
+      lossPercent: 0,
+      relayed: true,
+    });
+    await session.disconnect();
+    expect(session.connectionQuality()).toBeUndefined();
+  });
+
+  it("is lost while nothing is heard", async () => {
+    const { session } = await startLive();
+    browser.server.state = "away";
+    browser.peer.flowing = false;
+    await pass(2_000);
+    expect(session.connectionQuality()).toMatchObject({ quality: "lost" });
   });
 });
 

@@ -1,17 +1,18 @@
-import { abortError, AthosRoleplayError } from "./errors.js";
-import { Emitter, type AthosEventName, type Listener } from "./events.js";
+import { abortError, asAthosError, AthosRoleplayError, CallOver } from "./errors.js";
+import { Emitter, type AthosEventMap, type AthosEventName, type Listener } from "./events.js";
 import { Lines } from "./lines.js";
 import type { Log } from "./log.js";
 import { listMicrophones, Microphone, type MicrophoneInfo } from "./microphone.js";
 import type { ServerMessage } from "./protocol.js";
+import type { ConnectionQuality } from "./quality.js";
 import { redeem, type Redeemed, type RedeemRequest } from "./redeem.js";
-import { CallOver, TakenOver } from "./signalling.js";
 
 const GOODBYE_MS = 2_000; // how long the server may take to confirm the end
 
 export interface SessionOptions extends RedeemRequest {
   token: string;
   apiBase: string;
+  captions: boolean;
 }
 
 /** One call, from the rep's side. */
@@ -34,6 +35,12 @@ export interface AthosRoleplaySession {
   unmute(): Promise<void>;
   /** For a click handler, after `AUDIO_PLAYBACK_BLOCKED`. */
   resumeAudio(): Promise<void>;
+  /** How loud the rep is at this moment, 0 to 1, for a level meter; 0 while muted and outside a call. */
+  inputLevel(): number;
+  /** How the line does; `undefined` outside a call. */
+  connectionQuality(): ConnectionQuality | undefined;
+  /** With `captions: true`: each sentence of the persona as she begins to say it. Returns what unsubscribes. */
+  onCaption(callback: (caption: { text: string }) => void): () => void;
 }
 
 type State = "idle" | "connecting" | "live" | "ending" | "ended";
@@ -41,7 +48,8 @@ type State = "idle" | "connecting" | "live" | "ending" | "ended";
 export class Session implements AthosRoleplaySession {
   readonly #options: SessionOptions;
   readonly #log: Log;
-  readonly #emitter = new Emitter();
+  readonly #emitter = new Emitter<AthosEventMap>();
+  readonly #captions = new Emitter<{ caption: { text: string } }>();
   readonly #life = new AbortController();
   readonly #speaking = new Set<"personaSpeaking" | "userSpeaking">();
   #state: State = "idle";
@@ -115,12 +123,24 @@ export class Session implements AthosRoleplaySession {
     await this.#lines?.resumeAudio();
   }
 
+  inputLevel(): number {
+    return this.#microphone?.level() ?? 0;
+  }
+
+  connectionQuality(): ConnectionQuality | undefined {
+    return this.#state === "live" ? this.#lines?.quality() : undefined;
+  }
+
+  onCaption(callback: (caption: { text: string }) => void): () => void {
+    return this.#captions.on("caption", callback);
+  }
+
   /** Microphone first: who says no has not spent the token. */
   async #join(signal: AbortSignal): Promise<{ name: string }> {
     signal.throwIfAborted(); // a listener of `connecting` may have disconnected
     this.#microphone = await Microphone.open(this.#deviceId, signal);
     this.#microphone.setMuted(this.#muted);
-    this.#microphone.onLost = () => this.#report(new AthosRoleplayError("MIC_DEVICE_DISCONNECTED"));
+    this.#microphone.onLost = (reason) => this.#report(reason);
     signal.throwIfAborted();
     const { apiBase, token, drillKey, filters, difficulty } = this.#options;
     this.#call = await redeem(apiBase, token, { drillKey, filters, difficulty }, signal);
@@ -131,6 +151,7 @@ export class Session implements AthosRoleplaySession {
   }
 
   #makeLines(call: Redeemed, microphone: Microphone): Lines {
+    const address = { ...call, captions: this.#options.captions };
     const handlers = {
       onMessage: (message: ServerMessage) => this.#onMessage(message),
       onPlaybackBlocked: (error: AthosRoleplayError) => this.#report(error),
@@ -138,7 +159,7 @@ export class Session implements AthosRoleplaySession {
       onReconnected: () => this.#emitter.emit("reconnected"),
       onEnd: (reason: Error) => this.#onEnd(reason),
     };
-    return new Lines(call, microphone, handlers, this.#log);
+    return new Lines(address, microphone, handlers, this.#log);
   }
 
   #goLive(persona: { name: string }): void {
@@ -194,6 +215,7 @@ export class Session implements AthosRoleplaySession {
   };
 
   #onMessage(message: ServerMessage): void {
+    if (message.type === "caption") return this.#captions.emit("caption", { text: message.text });
     if (message.type !== "personaSpeaking" && message.type !== "userSpeaking") return;
     if (this.#state !== "live" || message.speaking === this.#speaking.has(message.type)) return;
     if (message.speaking) this.#speaking.add(message.type);
@@ -242,12 +264,4 @@ export class Session implements AthosRoleplaySession {
     this.#microphone?.stop();
     this.#lines?.close();
   }
-}
-
-function asAthosError(cause: unknown): AthosRoleplayError {
-  if (cause instanceof AthosRoleplayError) return cause;
-  if (cause instanceof TakenOver)
-    return new AthosRoleplayError("SESSION_ALREADY_CONNECTED", "This call goes on in another tab.");
-  if (cause instanceof CallOver) return new AthosRoleplayError("NETWORK_LOST", "The call ended before it began.");
-  return new AthosRoleplayError("INTERNAL_ERROR", undefined, { cause });
 }

@@ -1,4 +1,4 @@
-import { abortError, AthosRoleplayError, isErrorCode, networkLost } from "./errors.js";
+import { abortError, AthosRoleplayError, CallOver, isErrorCode, networkLost, TakenOver } from "./errors.js";
 import {
   CLOSE_CALL_OVER,
   CLOSE_NO_WORKER,
@@ -13,16 +13,6 @@ import { abortable } from "./waiting.js";
 
 const PING_MS = 2_000;
 const DEAF_MS = 6_000; // three pings unanswered: TCP would take minutes to say so
-
-/** The server ended the call. `durationSec` is missing where it did not tell us about it, but met us with it. */
-export class CallOver extends Error {
-  constructor(readonly durationSec?: number) {
-    super("The call is over.");
-  }
-}
-
-/** Another connection carries the call now. */
-export class TakenOver extends Error {}
 
 /** One WebSocket to the server. It ends once, for one reason, and everything that waits on it rejects with that. */
 export class Signalling {

@@ -76,6 +76,8 @@ export class FakePeer {
   flowing = true;
   ontrack: ((event: { track: FakeTrack }) => void) | null = null;
   onicecandidate: ((event: { candidate: object | null }) => void) | null = null;
+  onicecandidateerror: (() => void) | null = null;
+  stats: Record<string, unknown> = {};
   sender = {
     track: undefined as FakeTrack | undefined,
     replaceTrack: async (track: FakeTrack): Promise<void> => {
@@ -86,13 +88,13 @@ export class FakePeer {
 
   constructor(
     readonly configuration: object,
-    browser: FakeBrowser,
+    private readonly browser: FakeBrowser,
   ) {
     browser.peers.push(this);
   }
 
-  addTransceiver(track: FakeTrack): { sender: FakePeer["sender"] } {
-    this.sender.track = track;
+  addTransceiver(track: FakeTrack | "audio"): { sender: FakePeer["sender"] } {
+    if (track !== "audio") this.sender.track = track;
     return { sender: this.sender };
   }
 
@@ -103,6 +105,8 @@ export class FakePeer {
   async setLocalDescription(): Promise<void> {
     setTimeout(() => {
       this.onicecandidate?.({ candidate: { candidate: "candidate:1", sdpMid: "0", sdpMLineIndex: 0 } });
+      for (const found of this.browser.candidates) this.onicecandidate?.({ candidate: found });
+      if (this.browser.stunAway) this.onicecandidateerror?.();
       this.onicecandidate?.({ candidate: null });
     }, 1);
   }
@@ -116,8 +120,10 @@ export class FakePeer {
   async getStats(): Promise<Map<string, object>> {
     if (this.flowing) this.#packets += 12;
     return new Map([
-      ["in", { type: "inbound-rtp", packetsReceived: this.#packets }],
+      ["in", { type: "inbound-rtp", packetsReceived: this.#packets, ...this.stats }],
       ["out", { type: "outbound-rtp", packetsSent: 1 }],
+      ["pair", { type: "candidate-pair", nominated: true, state: "succeeded", currentRoundTripTime: 0.02, localCandidateId: "local" }],
+      ["local", { id: "local", type: "local-candidate", candidateType: "relay" }],
     ]);
   }
 
@@ -132,6 +138,7 @@ export class FakeServer {
   state: "up" | "away" | "refusing" = "up";
   joined: (socket: FakeSocket) => void = (socket) =>
     socket.says({ type: "joined", callId: "athos_call_1", iceServers: [{ urls: "stun:one" }] });
+  checked: (socket: FakeSocket) => void = (socket) => socket.says({ type: "checked", iceServers: [] });
   offered: (socket: FakeSocket) => void = (socket) => {
     socket.says({ type: "answer", sdp: "answer" });
     setTimeout(() => socket.says({ type: "ready", persona: { name: "Rosa" } }), 10);
@@ -149,6 +156,7 @@ export class FakeServer {
   received(socket: FakeSocket, message: Record<string, unknown>): void {
     if (this.state === "away") return;
     if (message["type"] === "join") this.joined(socket);
+    if (message["type"] === "check") this.checked(socket);
     if (message["type"] === "offer") this.offered(socket);
     if (message["type"] === "end") this.ended(socket);
     if (message["type"] === "ping") socket.says({ type: "pong", t: message["t"] });
@@ -195,12 +203,23 @@ export class FakeBrowser {
   peers: FakePeer[] = [];
   audio: FakeElement[] = [];
   tracks: FakeTrack[] = [];
-  silences = 0;
+  /** Audio contexts that are open: silence that is sent, or a meter. */
+  contexts = 0;
   server = new FakeServer();
   autoplayBlocked = false;
   requests: { url: string; init: RequestInit }[] = [];
   asked: MediaTrackConstraints[] = [];
   page = new EventTarget();
+  devices = new EventTarget();
+  /** Whether the microphone may be used without a question; undefined: the browser does not tell. */
+  permission: PermissionState | undefined;
+  /** What the microphone hears: samples, and the strength of each tone in dB while one is played or not. */
+  loudness = 0.1;
+  toneDb = { quiet: -120, played: -120 };
+  tones = 0;
+  audioAsleep = false;
+  candidates: object[] = [];
+  stunAway = false;
   userAgent = CHROME;
 
   /** The answer to the microphone question. */
@@ -213,13 +232,14 @@ export class FakeBrowser {
       get userAgent() {
         return browser.userAgent;
       },
-      mediaDevices: {
+      permissions: { query: async () => this.#permission() },
+      mediaDevices: Object.assign(this.devices, {
         getUserMedia: (wish: { audio: MediaTrackConstraints }) => this.#getUserMedia(wish.audio),
         enumerateDevices: async () => [
           { kind: "audioinput", deviceId: "usb", label: "USB microphone", groupId: "g" },
           { kind: "audiooutput", deviceId: "out", label: "Speaker", groupId: "g" },
         ],
-      },
+      }),
     });
     vi.stubGlobal("window", this.page);
     vi.stubGlobal("document", { createElement: () => new FakeElement(this), body: { append: () => {} } });
@@ -228,6 +248,10 @@ export class FakeBrowser {
     vi.stubGlobal("RTCPeerConnection", constructed((configuration) => new FakePeer(configuration as object, this)));
     vi.stubGlobal("AudioContext", constructed(() => this.#audioContext()));
     vi.stubGlobal("ConstantSourceNode", constructed(() => ({ connect: () => {}, start: () => {} })));
+    vi.stubGlobal("MediaStreamAudioSourceNode", constructed(() => ({ connect: () => {}, disconnect: () => {} })));
+    vi.stubGlobal("GainNode", constructed(() => ({ connect: () => {} })));
+    vi.stubGlobal("AnalyserNode", constructed(() => this.#analyser()));
+    vi.stubGlobal("OscillatorNode", constructed(() => this.#oscillator()));
     vi.stubGlobal("fetch", (url: string, init: RequestInit) => this.#fetch(url, init));
   }
 
@@ -262,15 +286,38 @@ export class FakeBrowser {
     return new Response(typeof body === "string" ? body : JSON.stringify(body), { status });
   }
 
+  #permission(): { state: PermissionState } {
+    if (this.permission === undefined) throw new TypeError("no such permission");
+    return { state: this.permission };
+  }
+
   #audioContext(): object {
-    this.silences += 1;
+    this.contexts += 1;
     const stream = new FakeStream([new FakeTrack("silence")]);
     return {
+      sampleRate: 48_000,
+      state: this.audioAsleep ? "suspended" : "running",
       createMediaStreamDestination: () => ({ stream }),
       resume: async () => {},
       close: async () => {
-        this.silences -= 1;
+        this.contexts -= 1;
       },
+    };
+  }
+
+  #analyser(): object {
+    return {
+      frequencyBinCount: 512,
+      getFloatTimeDomainData: (samples: Float32Array) => samples.fill(this.loudness),
+      getFloatFrequencyData: (bins: Float32Array) => bins.fill(this.tones > 0 ? this.toneDb.played : this.toneDb.quiet),
+    };
+  }
+
+  #oscillator(): object {
+    return {
+      connect: (next: object) => next,
+      start: () => (this.tones += 1),
+      stop: () => (this.tones -= 1),
     };
   }
 }
