@@ -180,6 +180,16 @@ LOGIN_REDIRECT_URL = "call-pages"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 SESSION_COOKIE_AGE = 12 * 3600
 
+# --- mail ------------------------------------------------------------------------------------
+# smtp+tls://user:password@host:587, smtp+ssl://…; embedded, mails become files. Empty: none go out.
+EMAIL_URL = env.str("EMAIL_URL", default=f"filemail:///{VAR_DIR}/mail" if EMBEDDED else "")
+try:
+    vars().update(env.email_url_config(EMAIL_URL or "dummymail:"))
+except ValueError as odd:
+    raise ImproperlyConfigured("EMAIL_URL: smtp+tls://user:password@host:587 or so.") from odd
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="Athos <athos@localhost>")
+
 # --- the bell --------------------------------------------------------------------------------
 # redis://host:port or unix:///path (Kombu wants its own spelling of a socket path).
 REDIS_URL = env.str("REDIS_URL", default="redis://localhost:1" if BOOTSTRAP else environ.Env.NOTSET)

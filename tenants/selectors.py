@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from tenants.grants import Holder
 from tenants.isolation import tenant_scope
-from tenants.models import Agency, ApiKey, Tenant, User
+from tenants.models import Agency, ApiKey, Membership, Tenant, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,15 @@ def tenant_named(name: str) -> Tenant | None:
         tenant_id = tenants[0]
     with tenant_scope(tenant_id):
         return Tenant.objects.filter(pk=tenant_id).first()
+
+
+def managers_of(*, tenant_id: uuid.UUID) -> list[str]:
+    """The e-mail addresses of those who run the whole tenant, the longest there first."""
+    roles = (Membership.Role.OWNER, Membership.Role.MANAGER)
+    with tenant_scope(tenant_id):
+        everybody = Membership.objects.for_tenant(tenant_id).filter(user__is_active=True)
+        runs_it = everybody.filter(role__in=roles, agencies=[])
+        return list(runs_it.order_by("created_at", "pk").values_list("user__email", flat=True))
 
 
 def database_now() -> datetime:

@@ -200,6 +200,8 @@ def endpoint_output(endpoint: Endpoint) -> dict[str, Any]:
         "enabled": endpoint.enabled,
         "disabledAt": _at(endpoint.disabled_at),
         "disabledReason": endpoint.disabled_reason or None,
+        "failingSince": _at(endpoint.failing_since),
+        "failedAttempts": endpoint.failed_attempts,
         "mode": endpoint.mode,
         "previousSecretUntil": _at(endpoint.previous_until),
         "createdAt": timestamp(endpoint.created_at),

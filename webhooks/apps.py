@@ -8,7 +8,7 @@ class WebhooksConfig(AppConfig):
 
     def ready(self) -> None:
         from webhooks.addresses import networks
-        from webhooks.models import Delivery
+        from webhooks.models import Delivery, EndpointNotice
         from work.kinds import Kind, register
 
         register(
@@ -19,6 +19,14 @@ class WebhooksConfig(AppConfig):
                 lease_limit=120,
                 # A sender that dies takes all it had in flight with it; few of them are to blame.
                 max_tries=20,
+            )
+        )
+        register(
+            Kind(
+                name="notify",
+                model=EndpointNotice,
+                task="webhooks.tasks.notify_due",
+                lease_limit=60,
             )
         )
         try:

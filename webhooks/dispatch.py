@@ -5,35 +5,30 @@ flight, and a second would only take a worker's process from other quick work.
 """
 
 import asyncio
-import logging
-import random
 import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import groupby
 from typing import TypeVar
 
-from django.db import Error, InterfaceError, OperationalError, connection
+from django.db import connection
 
 from webhooks.models import Delivery
 from webhooks.outcomes import Outcome, Parcel
 from webhooks.place import Place
 from webhooks.selectors import parcels
 from webhooks.sending import DEADLINE_SECONDS, Internet, Sender
-from webhooks.services import attempt_record, delivery_abandon
+from webhooks.writing import AT_ONCE, Writer, claim_fail
 from work import bell
-from work.claims import Claim, LeaseLost, claim_batch, hold_open
+from work.claims import Claim, claim_batch, hold_open
 
-logger = logging.getLogger(__name__)
-
-IN_FLIGHT = 200  # attempts of one sender at once; the caps per endpoint and tenant are in sql.py
-BATCH = 32  # claimed in one go, so that the first of them leave soon
+IN_FLIGHT = 256  # attempts of one sender at once; the caps per endpoint and tenant are in sql.py
+BATCH = 48  # claimed in one go, so that the first of them leave soon
 LOOK_SECONDS = 0.2  # what becomes due while others are in flight waits so long at most
-GATHER_SECONDS = 0.02  # attempts that end together make room for one look, not one look each
-WRITERS = 3  # threads, each with a database connection while it writes
-WRITE_AGAIN_SECONDS = 0.5
-WRITE_SECONDS = 8.0  # then the delivery goes back, and is sent once more
+GATHER_SECONDS = 0.05  # attempts that end together make room for one look, not one look each
+THREADS = AT_ONCE + 2  # writing; claiming, giving back
 LIMIT_SECONDS = bell.DRAIN_SECONDS + 2 * DEADLINE_SECONDS  # after which no lease is renewed
 
 Result = TypeVar("Result")
@@ -55,8 +50,10 @@ class Dispatcher:
     async def run(self, *, seconds: float, place: Place | None = None) -> None:
         """Claim for so many seconds, leave the place to the next, and end what is in flight."""
         self._place = place
+        self._ended = asyncio.Event()  # an attempt did, since we looked last
+        self._writer = Writer(self._in_thread)
         with (
-            ThreadPoolExecutor(WRITERS, thread_name_prefix="deliver") as self._threads,
+            ThreadPoolExecutor(THREADS, thread_name_prefix="deliver") as self._threads,
             hold_open(self._claims, limit=LIMIT_SECONDS),
         ):
             async with Sender(self._internet, deadline=self._deadline) as self._sender:
@@ -72,6 +69,7 @@ class Dispatcher:
         while time.monotonic() < until:
             if self._place:
                 self._place.keep()
+            self._ended.clear()
             room = min(BATCH, self._most - len(self._attempts))
             jobs = await self._in_thread(_claim, room) if room > 0 else []
             for job in jobs:
@@ -83,9 +81,8 @@ class Dispatcher:
         await self._in_thread(bell.ring, "deliver")
 
     async def _pause(self) -> None:
-        await asyncio.wait(
-            self._attempts, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
-        )
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), LOOK_SECONDS)
         await asyncio.sleep(GATHER_SECONDS)
 
     def _start(self, job: Job) -> None:
@@ -93,20 +90,23 @@ class Dispatcher:
         self._claims.append(claim)
         attempt = asyncio.create_task(self._attempt(job))
         self._attempts.add(attempt)
-        attempt.add_done_callback(self._attempts.discard)
-        attempt.add_done_callback(lambda _: self._claims.remove(claim))
+
+        def ended(_: "asyncio.Task[None]") -> None:
+            self._attempts.discard(attempt)
+            self._claims.remove(claim)
+            self._ended.set()
+
+        attempt.add_done_callback(ended)
 
     async def _attempt(self, job: Job) -> None:
         """One delivery to its end. The rim: no fault of one reaches another."""
         claim, parcel = job
         try:
             outcome = None if parcel is None else await self._outcome(parcel)
-            await self._in_thread(_write, claim, outcome)
-        except LeaseLost:
-            logger.info("lease_lost", extra=claim.facts)
         except Exception as cause:  # noqa: BLE001 - it is this delivery's fault alone
-            logger.error("deliver_failed", extra=claim.facts | {"error": type(cause).__name__})
-            await self._in_thread(_fail, claim, type(cause).__name__[:60])
+            await self._in_thread(claim_fail, claim, cause)
+        else:
+            await self._writer.write(claim, outcome)
 
     async def _outcome(self, parcel: Parcel) -> Outcome:
         return parcel.pretended or await self._sender.send(parcel)
@@ -127,37 +127,6 @@ def _claim(room: int) -> list[Job]:
     return jobs
 
 
-def _write(claim: Claim[Delivery], outcome: Outcome | None) -> None:
-    """Write the attempt down. A database that is away for a moment costs no second sending."""
-    until = time.monotonic() + WRITE_SECONDS
-    while True:
-        try:
-            _write_once(claim, outcome)
-            return
-        except (OperationalError, InterfaceError):
-            if claim.lost or time.monotonic() > until:
-                raise
-            logger.warning("attempt_not_written", extra=claim.facts)
-            connection.close()
-            time.sleep(WRITE_AGAIN_SECONDS)
-
-
-def _write_once(claim: Claim[Delivery], outcome: Outcome | None) -> None:
-    if outcome is None:
-        delivery_abandon(claim=claim)
-        return
-    delivery = attempt_record(claim=claim, outcome=outcome, chance=_chance())
-    _log(delivery, outcome)
-
-
-def _fail(claim: Claim[Delivery], error: str) -> None:
-    try:
-        if not claim.ended:
-            claim.fail(error=error)
-    except (LeaseLost, Error):
-        logger.info("lease_lost", extra=claim.facts)
-
-
 def _with_database(work: Callable[..., Result], *arguments: object) -> Result:
     try:
         return work(*arguments)
@@ -165,23 +134,5 @@ def _with_database(work: Callable[..., Result], *arguments: object) -> Result:
         connection.close()  # this thread's; back to the pool
 
 
-def _log(delivery: Delivery, outcome: Outcome) -> None:
-    logger.info(
-        "webhook_attempt",
-        extra={
-            "delivery_id": str(delivery.pk),
-            "attempt": delivery.attempt_count,
-            "state": delivery.state,
-            "status": outcome.status,
-            "error": outcome.error,
-            "ms": outcome.total_ms,
-        },
-    )
-
-
 def _tenant(claim: Claim[Delivery]) -> uuid.UUID:
     return claim.tenant_id
-
-
-def _chance() -> float:
-    return random.random()  # noqa: S311 - spreads retries, guards nothing

@@ -1,6 +1,7 @@
 """What integrators are told: endpoints, events, deliveries, attempts."""
 
 import uuid
+from urllib.parse import urlsplit
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -38,6 +39,7 @@ class Endpoint(TenantRow):
 
     class DisabledReason(models.TextChoices):
         GONE = "gone"  # the receiver answered 410
+        FAILING = "failing"  # nothing arrived for days (`webhooks.health`)
         MANUAL = "manual"
 
     public_id = models.CharField(
@@ -55,6 +57,10 @@ class Endpoint(TenantRow):
     sealed_secret = models.TextField()
     sealed_previous_secret = models.TextField(blank=True)
     previous_until = models.DateTimeField(null=True, blank=True)
+    # The unbroken run of failures up to now: where it began, and how many attempts it has.
+    failing_since = models.DateTimeField(null=True, blank=True)
+    failed_attempts = models.PositiveIntegerField(default=0)
+    warned_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -67,6 +73,31 @@ class Endpoint(TenantRow):
                 condition=Q(sealed_previous_secret="") | Q(previous_until__isnull=False),
                 name="endpoint_previous_has_end",
             ),
+        ]
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or self.url
+
+
+class EndpointNotice(TenantRow, DueRow):
+    """A mail to the tenant's managers about an endpoint. Due until it is sent."""
+
+    class Subject(models.TextChoices):
+        FAILING = "failing"  # for a day: a warning
+        DISABLED = "disabled"
+
+    endpoint = models.ForeignKey(
+        Endpoint, on_delete=models.CASCADE, related_name="notices", db_constraint=False
+    )
+    subject = models.CharField(max_length=12, choices=Subject)
+    created_at = models.DateTimeField(auto_now_add=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    recipients = models.PositiveSmallIntegerField(default=0)  # how many people it was sent to
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["due_at"], name="notice_due", condition=Q(sent_at__isnull=True)),
         ]
 
 
@@ -135,6 +166,8 @@ class Delivery(TenantRow, DueRow):
                 name="delivery_leased",
                 condition=Q(state="pending", lease_token__isnull=False),
             ),
+            models.Index(fields=["endpoint", "-created_at", "-id"], name="delivery_of_endpoint"),
+            models.Index(fields=["tenant", "-created_at", "-id"], name="delivery_of_tenant"),
         ]
         constraints = [
             models.UniqueConstraint(

@@ -57,6 +57,8 @@ _ENDPOINT: dict[str, Schema] = {
     "enabled": boolean("Whether we post."),
     "disabledAt": nullable(moment("Since when we don't.")),
     "disabledReason": nullable(ref("EndpointDisabledReason")),
+    "failingSince": nullable(moment("Nothing has arrived since this attempt; null: all is well.")),
+    "failedAttempts": integer("Attempts that failed since then."),
     "mode": text("Events of live calls, or of the sandbox.", enum=list(ApiKey.Mode.values)),
     "previousSecretUntil": nullable(moment("Until then the secret before signs too.")),
     "createdAt": moment("When it was made."),
@@ -87,7 +89,8 @@ def _milliseconds(what: str) -> Schema:
 
 SHAPES: dict[str, Schema] = {
     "EndpointDisabledReason": text(
-        "`gone`: your endpoint answered 410.", enum=list(Endpoint.DisabledReason.values)
+        "`gone`: your endpoint answered 410. `failing`: nothing arrived there for five days.",
+        enum=list(Endpoint.DisabledReason.values),
     ),
     "WebhookEndpoint": obj("A URL of yours that hears of events.", _ENDPOINT),
     "NewWebhookSecret": obj(
@@ -184,6 +187,8 @@ ENDPOINT_EXAMPLE = {
     "enabled": True,
     "disabledAt": None,
     "disabledReason": None,
+    "failingSince": None,
+    "failedAttempts": 0,
     "mode": "live",
     "previousSecretUntil": None,
     "createdAt": "2026-06-05T18:05:00.000Z",

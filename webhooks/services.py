@@ -20,13 +20,17 @@ from webhooks import signing
 from webhooks.addresses import Refused, url_check
 from webhooks.bodies import event_body
 from webhooks.errors import EndpointNotFound, EndpointUrlRefused, SecretRotating, TooManyEndpoints
-from webhooks.models import Attempt, Delivery, Endpoint, Event, Rehearsal, event_public_id
-from webhooks.outcomes import Outcome
-from webhooks.rehearsals import SECOND_WAIT, wait_pretended
-from webhooks.retry import Verdict, verdict, wait_after
+from webhooks.models import (
+    Delivery,
+    Endpoint,
+    EndpointNotice,
+    Event,
+    Rehearsal,
+    event_public_id,
+)
+from webhooks.notices import notice_create
 from webhooks.sealed_secrets import open_secrets, seal_secret
 from work.bell import ring
-from work.claims import Claim
 
 CALL_SCORED = "call.scored"
 CALL_STARTED = "call.started"
@@ -244,7 +248,13 @@ def endpoint_enable(*, tenant: Tenant, endpoint_id: uuid.UUID, actor: str = SYST
         endpoint = _locked(tenant, endpoint_id)
         if not endpoint.enabled:
             endpoint.enabled, endpoint.disabled_at, endpoint.disabled_reason = True, None, ""
-            endpoint.save(update_fields=["enabled", "disabled_at", "disabled_reason"])
+            endpoint.failing_since, endpoint.failed_attempts, endpoint.warned_at = None, 0, None
+            endpoint.save(
+                update_fields=[
+                    *("enabled", "disabled_at", "disabled_reason"),
+                    *("failing_since", "failed_attempts", "warned_at"),
+                ]
+            )
             _audit(endpoint, actor, "endpoint.enable")
     return endpoint
 
@@ -256,10 +266,16 @@ def endpoint_disable(
     reason: Endpoint.DisabledReason = Endpoint.DisabledReason.MANUAL,
     actor: str = SYSTEM,
 ) -> None:
-    """Send nothing there any more; what is pending is abandoned when its turn comes."""
+    """Send nothing there any more; what is pending is abandoned when its turn comes.
+
+    The tenant's managers are told, unless one of them did it.
+    """
     with tenant_scope(tenant_id):
         enabled = Endpoint.objects.for_tenant(tenant_id).filter(pk=endpoint_id, enabled=True)
         if enabled.update(enabled=False, disabled_at=Now(), disabled_reason=reason):
+            if reason != Endpoint.DisabledReason.MANUAL:
+                endpoint = Endpoint.objects.for_tenant(tenant_id).get(pk=endpoint_id)
+                notice_create(endpoint=endpoint, subject=EndpointNotice.Subject.DISABLED)
             audit(
                 tenant_id=tenant_id,
                 actor=actor,
@@ -311,74 +327,3 @@ def _check_secret(secret: str) -> None:
 def _audit(endpoint: Endpoint, actor: str, action: str) -> None:
     target = f"endpoint:{endpoint.pk}"
     audit(tenant_id=endpoint.tenant_id, actor=actor, action=action, target=target)
-
-
-# --- deliveries ----------------------------------------------------------------------------------
-
-
-def attempt_record(*, claim: Claim[Delivery], outcome: Outcome, chance: float) -> Delivery:
-    """Write an attempt down, and what becomes of its delivery. Raises LeaseLost, writing nothing.
-
-    `chance` in [0, 1) spreads the next try.
-    """
-    with claim.finish() as delivery:
-        number = delivery.attempt_count + 1  # of this round; a replay begins a new one
-        Attempt.objects.create(
-            tenant_id=claim.tenant_id,
-            delivery=delivery,
-            number=delivery.attempts.count() + 1,
-            started_at=outcome.started_at,
-            lookup_ms=outcome.lookup_ms,
-            connect_ms=outcome.connect_ms,
-            answer_ms=outcome.answer_ms,
-            total_ms=outcome.total_ms,
-            status=outcome.status,
-            error=outcome.error,
-            response_body=outcome.response_body,
-            request_headers=outcome.request_headers,
-        )
-        delivery.attempt_count = number
-        delivery.last_status, delivery.last_failure = outcome.status, outcome.error
-        _judge(delivery, outcome, chance)
-        delivery.save(
-            update_fields=[
-                *("attempt_count", "last_status", "last_failure"),
-                *("state", "rehearsal", "due_at", "ended_at"),
-            ]
-        )
-    return delivery
-
-
-def delivery_abandon(*, claim: Claim[Delivery]) -> None:
-    """Its endpoint was disabled: send nothing."""
-    with claim.finish() as delivery:
-        _end(delivery, Delivery.State.ABANDONED)
-        delivery.save(update_fields=["state", "due_at", "ended_at"])
-
-
-def _judge(delivery: Delivery, outcome: Outcome, chance: float) -> None:
-    number = delivery.attempt_count
-    match verdict(attempt=number, status=outcome.status):
-        case Verdict.DELIVERED if delivery.rehearsal == Rehearsal.TWICE:
-            delivery.rehearsal = Rehearsal.NORMAL  # the repetition is the end
-            delivery.due_at = Now() + timedelta(seconds=SECOND_WAIT)
-        case Verdict.DELIVERED:
-            _end(delivery, Delivery.State.DELIVERED)
-        case Verdict.RETRY:
-            wait = wait_pretended(outcome, attempt=number)
-            if wait is None:
-                wait = wait_after(number, chance=chance, retry_after=outcome.retry_after)
-            delivery.due_at = Now() + timedelta(seconds=wait)
-        case Verdict.EXHAUSTED:
-            _end(delivery, Delivery.State.FAILED)
-        case Verdict.GONE:
-            _end(delivery, Delivery.State.FAILED)
-            endpoint_disable(
-                tenant_id=delivery.tenant_id,
-                endpoint_id=delivery.endpoint_id,
-                reason=Endpoint.DisabledReason.GONE,
-            )
-
-
-def _end(delivery: Delivery, state: Delivery.State) -> None:
-    delivery.state, delivery.due_at, delivery.ended_at = state, None, Now()

@@ -1,4 +1,4 @@
-"""Door for workers: due deliveries."""
+"""Doors for workers: due deliveries, due notices."""
 
 import asyncio
 
@@ -7,9 +7,12 @@ from django.conf import settings
 
 from webhooks.addresses import networks
 from webhooks.dispatch import Dispatcher
+from webhooks.models import EndpointNotice
+from webhooks.notices import notice_send
 from webhooks.place import Place
 from webhooks.sending import Internet
 from work import bell
+from work.drain import drain
 
 
 @shared_task
@@ -22,6 +25,12 @@ def deliver_due() -> None:
             asyncio.run(Dispatcher(_internet()).run(seconds=bell.DRAIN_SECONDS, place=place))
     finally:
         place.leave()
+
+
+@shared_task
+def notify_due() -> None:
+    """Mail what the managers of endpoints must know."""
+    drain(EndpointNotice, kind="notify", handle=notice_send)
 
 
 def _internet() -> Internet:

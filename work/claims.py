@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from django.db import connection
@@ -146,9 +147,7 @@ class Claim(Generic[Row]):
         return self.model._default_manager.filter(pk=self.pk, lease_token=self.token)
 
     def _locked(self) -> Row:
-        with connection.cursor() as cursor:
-            # A suspended process would keep the row's lock for ever, and no lease helps there.
-            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '10s'")
+        _limit_idle()
         row: Row | None = self._mine().select_for_update(of=("self",)).first()
         if row is None:
             raise LeaseLost
@@ -191,10 +190,41 @@ def claims(model: type[Row], *, kind: str, seconds: float | None = None) -> Iter
 
 
 def claim_batch(model: type[Row], *, kind: str, size: int) -> list[Claim[Row]]:
-    """Claim up to `size` due rows at once, to be worked on together under one `hold`."""
+    """Claim up to `size` due rows at once, to be worked on together under one `hold`.
+
+    One transaction for each tenant among them.
+    """
     found = _kind_of(model, kind)
-    won = (_claim(found, model, tenant_id, pk) for tenant_id, pk in due(found, size))
-    return [claim for claim in won if claim is not None and not _poisoned(claim)]
+    won: list[Claim[Row]] = []
+    for tenant_id, group in groupby(sorted(due(found, size)), key=itemgetter(0)):
+        won += _claim_together(found, model, tenant_id, [pk for _, pk in group])
+    return [claim for claim in won if not _poisoned(claim)]
+
+
+@contextmanager
+def finish_together(held: Sequence[Claim[Row]]) -> Iterator[list[tuple[Claim[Row], Row]]]:
+    """`Claim.finish` for several claims of one tenant, in one transaction.
+
+    Gives those that are still ours with their locked rows; what was lost is missing. The block must
+    leave none of them due for their kind.
+    """
+    kind, model, tenant_id = held[0].kind, held[0].model, held[0].tenant_id
+    if any((claim.kind, claim.tenant_id) != (kind, tenant_id) for claim in held):
+        raise ValueError("Only claims of one kind and tenant end together.")
+    by_token = {claim.token: claim for claim in held}
+    with tenant_scope(tenant_id):
+        _limit_idle()
+        mine = model._default_manager.filter(lease_token__in=list(by_token))
+        rows = list(mine.order_by("pk").select_for_update(of=("self",)))
+        pairs = [(by_token[row.lease_token], row) for row in rows if row.lease_token]
+        yield pairs
+        ended = mine.update(lease_token=None, tries=0, failures=0, last_error="", lease_until=None)
+        if ended != len(pairs):
+            raise LeaseLost
+        if _any_due(kind, [row.pk for row in rows]):
+            raise StillDue(kind.name)
+    for claim, _ in pairs:
+        claim.ended = True
 
 
 @contextmanager
@@ -233,17 +263,32 @@ def due(kind: kinds.Kind, size: int) -> list[tuple[uuid.UUID, uuid.UUID]]:
 def _claim(
     kind: kinds.Kind, model: type[Row], tenant_id: uuid.UUID, pk: uuid.UUID
 ) -> Claim[Row] | None:
-    token, asked_at, alone = uuid.uuid4(), time.monotonic(), not connection.in_atomic_block
+    won = _claim_together(kind, model, tenant_id, [pk])
+    return won[0] if won else None
+
+
+def _claim_together(
+    kind: kinds.Kind, model: type[Row], tenant_id: uuid.UUID, pks: Sequence[uuid.UUID]
+) -> list[Claim[Row]]:
+    """Of these rows of one tenant, those that nobody else has."""
+    tokens = [uuid.uuid4() for _ in pks]
+    asked_at, alone = time.monotonic(), not connection.in_atomic_block
     with tenant_scope(tenant_id):
         if alone:
             _quick_commit()
-        rows = call_function("claim", kind, pk, token, timedelta(seconds=LEASE_SECONDS))
-    if not rows:
-        return None
-    tries, failures = rows[0]
-    claim = Claim(kind, model, tenant_id, pk, token, tries, failures)
-    claim._held_until = asked_at + LEASE_SECONDS
-    return claim
+        values: list[Any] = [list(pks), tokens, timedelta(seconds=LEASE_SECONDS)]
+        with connection.cursor() as cursor:
+            cursor.execute(  # the name is ours: `Kind` checks it
+                "SELECT wanted.id, wanted.token, won.tries, won.failures"  # noqa: S608
+                " FROM unnest(%s::uuid[], %s::uuid[]) AS wanted (id, token)"
+                f" CROSS JOIN LATERAL claim_{kind.name}(wanted.id, wanted.token, %s) AS won",
+                values,
+            )
+            rows = cursor.fetchall()
+    claims_won = [Claim(kind, model, tenant_id, *row) for row in rows]
+    for claim in claims_won:
+        claim._held_until = asked_at + LEASE_SECONDS
+    return claims_won
 
 
 def _poisoned(claim: Claim[Any]) -> bool:
@@ -290,6 +335,21 @@ def _kind_of(model: type[Row], kind: str) -> kinds.Kind:
     if found.model is not model:
         raise ValueError(f"{kind} is not a kind of work on {model.__name__}.")
     return found
+
+
+def _any_due(kind: kinds.Kind, pks: Sequence[uuid.UUID]) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT bool_or(is_due_{kind.name}(pk)) FROM unnest(%s::uuid[]) AS pk",  # noqa: S608
+            [list(pks)],
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def _limit_idle() -> None:
+    """A suspended process would keep its locks on rows for ever, and no lease helps there."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '10s'")
 
 
 def _quick_commit() -> None:

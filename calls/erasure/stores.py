@@ -53,6 +53,7 @@ KEPT: Mapping[str, str] = {
     "tenants_user_groups": "people who sign in to the dashboard",
     "tenants_user_user_permissions": "people who sign in to the dashboard",
     "webhooks_endpoint": "addresses of the integrator",
+    "webhooks_endpointnotice": "that a mail about an endpoint was sent",
 }
 
 

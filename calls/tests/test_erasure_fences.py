@@ -31,7 +31,7 @@ from tenants.models import ApiKey
 from tenants.services import ALL_SCOPES
 from webhooks.models import Delivery
 from webhooks.outcomes import Outcome
-from webhooks.services import attempt_record
+from webhooks.recording import attempt_record
 from work.claims import LeaseLost, claim_batch
 from work.drain import drain
 

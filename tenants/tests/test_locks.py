@@ -19,6 +19,7 @@ OF_ALL_AGENCIES = SHARED_TABLES | {
     "tenants_membership",
     "tenants_tenant",
     "webhooks_endpoint",
+    "webhooks_endpointnotice",
 }
 SHARED_OWNERS = {"drill": "drill_owner_id", "rubric": "rubric_owner_id"}
 

@@ -41,7 +41,7 @@ from tenants.branding import BrandingChange, branding_update, consent_text_publi
 from tenants.isolation import TABLES_WITHOUT_TENANT, tenant_scope
 from tenants.models import Agency, ApiKey, Membership, Rep, Tenant, TenantRow, User
 from tenants.services import ALL_SCOPES, api_key_create, audit, tenant_create
-from webhooks.models import Attempt, Delivery
+from webhooks.models import Attempt, Delivery, EndpointNotice
 from webhooks.services import RehearsalPlan, endpoint_create, event_publish
 
 # Columns that hold no text of a tenant's own: made by us, checked by a constraint, or a list of
@@ -223,6 +223,10 @@ def _webhooks(side: Side) -> None:
         url = f"https://{side.canary(part)}.example.com/hook"
         endpoint, secret = endpoint_create(tenant=side.tenant, url=url, mode=mode)
         side.put("endpoint", part, endpoint.public_id)
+        with tenant_scope(side.tenant.pk):
+            EndpointNotice.objects.create(
+                tenant=side.tenant, endpoint=endpoint, subject="disabled", sent_at=timezone.now()
+            )
         side.keys[f"webhook {mode}"] = secret
     for part, call in side.calls.items():
         event_publish(

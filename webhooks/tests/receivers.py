@@ -129,6 +129,18 @@ class Receiver:
         return web.Response(status=status, headers=self.answer, text=self.text)
 
 
+@dataclass
+class Hanging(Receiver):
+    """Answers nobody until it is let go."""
+
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.got.append(Received(await request.read(), dict(request.headers)))
+        await self.released.wait()
+        return web.Response()
+
+
 @asynccontextmanager
 async def serving(handler: Handler, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """An aiohttp server on a free loopback port."""

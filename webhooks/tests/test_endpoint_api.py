@@ -10,7 +10,7 @@ from django.test import Client
 from tenants.isolation import tenant_scope
 from tenants.models import AuditEvent, Tenant
 from tenants.services import ALL_SCOPES, api_key_create
-from webhooks import services
+from webhooks import recording
 from webhooks.models import Attempt, Delivery, Endpoint, Event
 from webhooks.outcomes import Outcome
 from webhooks.tests import making
@@ -22,7 +22,7 @@ BASE = "/api/external/v1"
 URL = "https://hooks.example.com/athos"
 KEYS = {
     *("id", "url", "description", "eventTypes", "enabled", "disabledAt", "disabledReason"),
-    *("mode", "previousSecretUntil", "createdAt"),
+    *("failingSince", "failedAttempts", "mode", "previousSecretUntil", "createdAt"),
 }
 
 
@@ -61,7 +61,7 @@ def fail(tenant: Tenant, times: int = 1) -> None:
         making.make_due(tenant)
         for claim in claims(Delivery, kind="deliver"):
             outcome = Outcome(started_at=datetime.now(UTC), total_ms=5, status=500)
-            services.attempt_record(claim=claim, outcome=outcome, chance=0.5)
+            recording.attempt_record(claim=claim, outcome=outcome, chance=0.5)
 
 
 def test_an_endpoint_is_made_shown_changed_and_removed(acme):
