@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import psutil
 import pytest
 
 from tests.browser_call import BrowserCall, chromium
@@ -310,13 +312,24 @@ console.log(cases.length);
     assert run(["node", "out/check.js"], tmp_path, dict(os.environ)).strip() == "6"
 
 
-def test_the_command_line_prints_the_signature(delivery, tmp_path):
+def test_the_shells_lines_verify_what_we_signed_and_nothing_else(delivery, tmp_path):
     message, secret = delivery
-    sent_at, signature = message.headers["x-athos-signature"].removeprefix("t=").split(",v1=")
+    (tmp_path / "verify.sh").write_text(named("verify-shell").text)
     (tmp_path / "body.json").write_bytes(message.raw)
-    settings = os.environ | {"t": sent_at, "ATHOS_WEBHOOK_SECRET": secret}
-    command = ["bash", "-euo", "pipefail", "-c", named("verify-shell").text]
-    assert signature in run(command, tmp_path, settings)
+    (tmp_path / "other.json").write_bytes(message.raw + b" ")
+    settings = os.environ | {"ATHOS_WEBHOOK_SECRET": secret}
+    header = message.headers["x-athos-signature"]
+    cases = [
+        *((header, "body.json", True), (header.replace(",", ",v1=00,"), "body.json", True)),
+        *((header, "other.json", False), (header[:-1] + "g", "body.json", False)),
+        *((header.replace("t=", "t=9"), "body.json", False), ("", "body.json", False)),
+        ("t=a[$(touch hacked)],v1=00", "body.json", False),
+    ]
+    for given, body, good in cases:
+        command = ["sh", "verify.sh", given, body]
+        done = subprocess.run(command, cwd=tmp_path, env=settings, timeout=30)
+        assert (done.returncode == 0) is good, given
+    assert not (tmp_path / "hacked").exists()
 
 
 @pytest.mark.parametrize("language", ["python", "typescript"])
@@ -341,6 +354,40 @@ def endpoint_command(folder: Path, language: str) -> list[str]:
     files = {f"{name}.ts": named(f"{name}-typescript").text for name in ("verify", "endpoint")}
     compile_ts(folder, files)
     return ["node", "out/endpoint.js"]
+
+
+def test_the_receiver_of_the_package_adds_an_endpoint_shows_what_comes_and_cleans_up(
+    product, tmp_path
+):
+    port = free_port()
+    settings = environment(product) | {"npm_config_cache": str(tmp_path / "cache")}
+    del settings["ATHOS_WEBHOOK_SECRET"]
+    command = ["bash", "-c", f"{named('listen').text.strip()} --port {port}"]
+    with process(command, tmp_path, settings) as (running, output):
+        endpoint = found(r"Added the endpoint (\S+)", output)
+        sandbox(product, "POST", f"/webhook-endpoints/{endpoint}/test")
+        assert found(r"(endpoint\.test) .*→ 204", output)
+        with urlopen(f"http://localhost:{port}/", timeout=15) as page:
+            assert b"<h1>Webhooks" in page.read()
+        (listener,) = [p for p in psutil.process_iter(["cmdline"]) if _listens(p, port)]
+        listener.send_signal(signal.SIGINT)
+        assert running.wait(30) == 0
+    listed = sandbox(product, "GET", "/webhook-endpoints")["data"]
+    assert endpoint not in [one["id"] for one in listed]
+
+
+def _listens(process: psutil.Process, port: int) -> bool:
+    words = process.info["cmdline"] or []
+    return words[:1] == ["node"] and words[-3:] == ["listen", "--port", str(port)]
+
+
+def found(pattern: str, output: Path) -> str:
+    """What a server of the docs prints, within a minute."""
+    end = time.monotonic() + 60
+    while (match := re.search(pattern, output.read_text())) is None:
+        assert time.monotonic() < end, output.read_text()
+        time.sleep(0.1)
+    return match[1]
 
 
 @contextmanager

@@ -32,6 +32,7 @@ function run(command, args) {
 rmSync(dist, { recursive: true, force: true });
 await bundle("index.ts", resolve(dist, "esm"), "index.js", "es");
 await bundle("index.ts", resolve(dist, "cjs"), "index.cjs", "cjs");
+await bundle("listen.ts", resolve(dist, "esm"), "listen.js", "es"); // the command, with its page inside
 
 // The same declarations twice: TypeScript reads a folder's module kind from its package.json.
 for (const [folder, type] of [["esm", "module"], ["cjs", "commonjs"]]) {
