@@ -21,6 +21,7 @@ from calls.live.turns import (
     Decision,
     Hold,
     Interrupt,
+    Prepare,
     RepPaused,
     RepStarted,
     Resume,
@@ -34,7 +35,8 @@ from calls.ports import Heard, Line, PersonaBrain, ProviderError, Transcriber, T
 
 logger = logging.getLogger(__name__)
 
-SILENCE_PROMPTS = (8.0, 20.0)  # seconds of quiet after which the persona says something
+SILENCE_FIRST, SILENCE_EVERY = 8.0, 4.0  # seconds of quiet after which the brain is asked
+MOST_PROMPTS = 2  # to a rep who says nothing, however often the brain has something to say
 MERGE_WITHIN = 0.7  # seconds: a reply heard for less than this had cut the rep off
 WORDS_WITHIN = 5.0  # seconds; a machine that needs more cannot hold a conversation
 ONSET_BEFORE = 0.15  # seconds around the detector's word in which speech really began
@@ -120,10 +122,12 @@ class Conversation:
         self._overlaps = Overlaps()
         self._line_number = 0
         self._quiet_since = 0.0
-        self._prompts = 0
+        self._ask_silence_at = SILENCE_FIRST
+        self._prompts = 0  # said since the rep last spoke
         self._words_at = 0.0  # when the last words came
         self._failures = 0
         self._words_failed = False
+        self._spoken_to = False  # the persona has opened the call
 
     def begin(self) -> None:
         """The persona speaks first."""
@@ -132,10 +136,11 @@ class Conversation:
     def standing(self) -> dict[str, Any]:
         """JSON from which `resume` goes on, on another worker too: the brain, and the rep's turn
         that was not answered to its end."""
-        waiting = self._answering or self._unfinished
-        if waiting is None:
-            return {"brain": self._engines.brain.snapshot(), "heard": None}
-        return {"brain": dict(waiting.snapshot), "heard": asdict(waiting.heard)}
+        prepared = self._answering if self._reply and not self._reply.confirmed else None
+        waiting = self._unfinished if prepared else self._answering or self._unfinished
+        settled = prepared or waiting
+        brain = dict(settled.snapshot) if settled else self._engines.brain.snapshot()
+        return {"brain": brain, "heard": asdict(waiting.heard) if waiting else None}
 
     def resume(self, standing: Mapping[str, Any] | None) -> None:
         """Another worker carried the call until now: excuse that, then answer or give the floor.
@@ -167,14 +172,18 @@ class Conversation:
             self._answer(_again(lost), None)
         self.playout.resume()
 
+    def button(self, *, pressed: bool | None) -> None:
+        """The rep's press-to-talk button; None when it is not used any more."""
+        self.carry_out(self._turns.button(pressed=pressed))
+
     def watch_silence(self) -> None:
         """Called a few times a second: when nobody speaks for long, the persona does."""
         busy = self._reply is not None or self._turns.turn_open or self._unfinished is not None
-        if busy or self._prompts >= len(SILENCE_PROMPTS):
+        if busy or self._prompts >= MOST_PROMPTS:
             return
         quiet = self._around.now() - self._quiet_since
-        if quiet >= SILENCE_PROMPTS[self._prompts]:
-            self._prompts += 1
+        if quiet >= self._ask_silence_at:
+            self._ask_silence_at = quiet + SILENCE_EVERY
             self._answer(self._engines.brain.silence(quiet), None)
 
     async def close(self) -> None:
@@ -197,6 +206,8 @@ class Conversation:
                     self._transcribe(decision)
                 case AskTurnModel():
                     self._around.own(self._ask_turn_model(decision))
+                case Prepare():
+                    self._prepare(decision)
                 case TurnEnded():
                     self._turn_ended(decision)
                 case TurnDropped(at):
@@ -245,7 +256,10 @@ class Conversation:
     def _turn_dropped(self, at: float) -> None:
         """A murmur, or speech that could not be recognised: then the persona asks again."""
         self._forget_pieces()
-        if self._words_failed:
+        self._discard_prepared()
+        if self._reply is not None:
+            self._words_failed = False  # she is speaking: it was over her
+        elif self._words_failed:
             self._words_failed = False
             self._failed()
             self._unfinished = None
@@ -254,21 +268,65 @@ class Conversation:
             self._answering, self._unfinished = self._unfinished, None
             self._answer(self._engines.brain.reply(self._answering.heard), self._answering)
 
+    def _heard(self, turn: Prepare | TurnEnded) -> Heard:
+        sound = self._ear.between(turn.start, turn.end + 0.1)
+        end = turn.start + acoustic_end(sound)
+        return Heard(self._words.text(turn.pieces), turn.start, end, turn.interrupting)
+
+    def _with_unfinished(self, heard: Heard) -> Heard:
+        """What the rep has said since the persona last answered and was heard."""
+        if self._unfinished is None:
+            return heard
+        before = self._unfinished.heard
+        return replace(heard, text=f"{before.text} {heard.text}", start=before.start)
+
+    def _prepare(self, wanted: Prepare) -> None:
+        """Make the answer while we wait whether the turn is over; it is not heard before that."""
+        if self._reply is None:
+            self._begin_answer(self._with_unfinished(self._heard(wanted)), confirmed=False)
+
+    def _begin_answer(self, heard: Heard, *, confirmed: bool) -> None:
+        answering = _Answering(heard, self._engines.brain.snapshot())
+        self._answer(self._engines.brain.reply(heard), answering, confirmed=confirmed)
+        self._answering = answering
+
+    def _confirm(self, heard: Heard) -> bool:
+        """The turn is over: say what was prepared. False when nothing usable was."""
+        reply, answering = self._reply, self._answering
+        if reply is None or reply.confirmed or answering is None:
+            return False
+        if reply.failed or answering.heard.text != heard.text:
+            self._discard_prepared()
+            return False
+        reply.confirmed, answering.heard = True, heard
+        for number, clip in reply.waiting:
+            self.playout.add(number, clip)
+        reply.waiting.clear()
+        if reply.over:
+            self._finish_reply(cut=False)
+        return True
+
+    def _discard_prepared(self) -> None:
+        """The rep went on, or said something else: it never was."""
+        if self._reply is None or self._reply.confirmed or self._answering is None:
+            return
+        answering, self._answering = self._answering, None
+        self._drop_reply()
+        self._engines.brain.restore(answering.snapshot)
+
     def _turn_ended(self, ended: TurnEnded) -> None:
-        text = self._words.text(ended.pieces)
-        sound = self._ear.between(ended.start, ended.end + 0.1)
-        heard = Heard(text, ended.start, ended.start + acoustic_end(sound), ended.interrupting)
+        heard = self._heard(ended)
+        text = heard.text
         self._forget_pieces()
-        self._prompts = 0
+        self._prompts, self._ask_silence_at = 0, SILENCE_FIRST
         turn = Turn("user", text, heard.start, heard.end, False, self._ledger(ended, heard.end))
-        if self._unfinished is not None:
-            before = self._unfinished.heard
-            heard = replace(heard, text=f"{before.text} {text}", start=before.start)
-            self._unfinished = None
-        marks = {"decided": ended.at}
-        self._answering = _Answering(heard, self._engines.brain.snapshot(), marks)
+        heard = self._with_unfinished(heard)
+        self._unfinished = None
+        if not self._confirm(heard):
+            self._begin_answer(heard, confirmed=True)
+        if self._answering is not None:
+            self._answering.marks["decided"] = ended.at
         self._around.store(turn)
-        self._answer(self._engines.brain.reply(heard), self._answering)
 
     def _ledger(self, ended: TurnEnded, sound_end: float) -> dict[str, float]:
         """How this turn's end was found, in milliseconds after its last sound."""
@@ -296,17 +354,29 @@ class Conversation:
 
     def _take_back_unheard_reply(self) -> None:
         """The rep goes on before a sound of the reply was heard: the turn was not over."""
-        if self._answering is None or self._reply is None or self._reply.started_at is not None:
+        self._discard_prepared()
+        if self._reply is None or self._reply.started_at is not None:
             return
+        if self._answering is None:
+            if self._spoken_to:  # a prompt to a silent rep: not needed any more
+                self._drop_reply()
+            return
+        self._turns.answered_too_early()
         self._unfinished, self._answering = self._answering, None
         self._drop_reply()
         self._engines.brain.restore(self._unfinished.snapshot)
 
     # -- the persona speaks
 
-    def _answer(self, lines: AsyncIterator[Line], answering: _Answering | None) -> None:
+    def _answer(
+        self,
+        lines: AsyncIterator[Line],
+        answering: _Answering | None,
+        *,
+        confirmed: bool = True,
+    ) -> None:
         self._drop_reply()
-        self._reply, self._overlaps = SpokenReply(), Overlaps()
+        self._reply, self._overlaps = SpokenReply(confirmed=confirmed), Overlaps()
         self._reply_task = self._around.own(self._speak(self._reply, lines, answering))
 
     def _drop_reply(self) -> None:
@@ -326,12 +396,14 @@ class Conversation:
                 await self._speak_line(reply, line, marks)
         except ProviderError as failure:
             self._log_failure("persona could not speak", failure)
-            self._failed()
+            reply.failed = True
+            if reply.confirmed:
+                self._failed()
         else:
             self._failures = 0
         finally:
             reply.complete = True
-        if reply is self._reply and reply.over:
+        if reply is self._reply and reply.confirmed and reply.over:
             self._finish_reply(cut=False)
 
     async def _speak_line(self, reply: SpokenReply, line: Line, marks: dict[str, float]) -> None:
@@ -347,12 +419,19 @@ class Conversation:
                     marks.setdefault("voice", self._around.now())
                     reply.packets = reply.packets or clip.packets
                     spoken.packets = clip.packets
-                    self.playout.add(spoken.number, clip)
+                    self._say(reply, spoken.number, clip)
                     added = True
         finally:
             spoken.made = True
             clip.close()
             spoken.over = spoken.over or not added
+
+    def _say(self, reply: SpokenReply, number: int, clip: Clip) -> None:
+        """At once, or as soon as the turn it answers is known to be over."""
+        if reply.confirmed:
+            self.playout.add(number, clip)
+        else:
+            reply.waiting.append((number, clip))
 
     def _failed(self) -> None:
         self._failures += 1
@@ -374,6 +453,7 @@ class Conversation:
             return
         if isinstance(event, LineStarted):
             line.started_at = event.at
+            self._turns.persona_says(reply.begun_text())
             if reply.lines[0] is line:
                 self._reply_started(reply, event.at)
             self._around.notify({"type": "caption", "text": line.text})
@@ -387,11 +467,14 @@ class Conversation:
         self._around.notify({"type": "personaSpeaking", "speaking": True})
         if self._answering is not None and not reply.latency:  # a line said again is no answer
             sound_end, marks = self._answering.heard.end, self._answering.marks
+            decided = marks["decided"]  # an answer made before that took no time of its own
+            thought = max(marks["brain"], decided)
+            made = max(marks["voice"], decided)
             reply.latency = {
-                "silence": 1000 * (marks["decided"] - sound_end),
-                "brain": 1000 * (marks["brain"] - marks["decided"]),
-                "voice": 1000 * (marks["voice"] - marks["brain"]),
-                "playout": 1000 * (at - marks["voice"]),
+                "silence": 1000 * (decided - sound_end),
+                "brain": 1000 * (thought - decided),
+                "voice": 1000 * (made - thought),
+                "playout": 1000 * (at - made),
                 "total": 1000 * (at - sound_end),
             }
 
@@ -412,12 +495,16 @@ class Conversation:
         self._last_reply = reply
         self.playout.resume()
         self._turns.persona(speaking=False)
-        self._quiet_since = self._around.now()
         if reply.started_at is None:
             return
+        self._prompts += self._spoken_to and answering is None
+        self._spoken_to = True
+        self._quiet_since = self._around.now()
+        self._ask_silence_at = SILENCE_FIRST
         self._around.notify({"type": "personaSpeaking", "speaking": False})
         if cut and answering is not None and reply.barely_heard(MERGE_WITHIN):
             self._unfinished = answering
+            self._turns.answered_too_early()
             self._engines.brain.restore(answering.snapshot)
         elif reply.from_brain:
             self._engines.brain.spoken(reply.heard_from_brain(), complete=not cut)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from calls.live.playout import Clip
+
 LETTERS_A_SECOND = 14.0  # of speech, to guess the length of a line that is not made yet
 ASIDE = "aside"  # a cue's mark: not the brain's line, so the brain does not hear of it
 
@@ -56,6 +58,9 @@ class SpokenReply:
     cut: bool = False
     latency: dict[str, float] = field(default_factory=dict)
     packets: list[bytes] = field(default_factory=list)  # of its first sound, as they are made
+    confirmed: bool = True  # the turn it answers is over; before that nothing of it is heard
+    failed: bool = False  # not all of it could be made
+    waiting: list[tuple[int, Clip]] = field(default_factory=list)  # made, to be confirmed
 
     def line(self, number: int) -> SpokenLine | None:
         return next((line for line in self.lines if line.number == number), None)
@@ -74,6 +79,10 @@ class SpokenReply:
     def over(self) -> bool:
         """Nothing of it will sound any more."""
         return (self.complete or self.cut) and all(line.over for line in self.lines)
+
+    def begun_text(self) -> str:
+        """All lines of which the rep has heard something, in full."""
+        return " ".join(line.text for line in self.lines if line.started_at is not None)
 
     def barely_heard(self, seconds: float) -> bool:
         """Whether it was stopped in its first line, within so many seconds of sound."""

@@ -4,13 +4,16 @@ No clock, no audio, no I/O: everything comes in as an argument with its time (se
 and what should be done comes back as a list of decisions. The rule in one paragraph: speech is
 what the detector says with hysteresis. After 120 ms of silence the words so far are wanted, after
 200 ms the turn model is asked; the turn ends when the silence has lasted as long as the words and
-the model together make us wait, between 0.3 s for a finished question and 2 s for "well, um". A
-rep who pauses long inside turns is waited for longer. Speech over the persona first holds it, and
-becomes an interruption only when it lasts or says something; otherwise the persona goes on.
+the model together make us wait, between a third of a second for a question and 1.8 s for "well,
+um". A rep who pauses long after such words is waited for longer. Speech over the persona silences
+it at once and becomes an interruption when it lasts or says something; otherwise the persona goes
+on where it was.
 """
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from calls.live.utterance import Ending, ending_of, is_backchannel, repeats, takes_floor
 
 # --- what comes out ---------------------------------------------------------------------------
 
@@ -41,6 +44,16 @@ class AskTurnModel:
     question: int
     start: float
     at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """The turn will soon be over unless the rep goes on: an answer may be made, not yet said."""
+
+    start: float
+    end: float  # of the last speech the detector heard
+    pieces: tuple[int, ...]
+    interrupting: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +102,7 @@ Decision = (
     | RepPaused
     | Transcribe
     | AskTurnModel
+    | Prepare
     | TurnEnded
     | TurnDropped
     | Hold
@@ -98,86 +112,79 @@ Decision = (
 
 # --- how long to wait ---------------------------------------------------------------------------
 
-_BACKCHANNELS = {
-    *("mhm", "mm", "hm", "hmm", "uh", "huh", "mmhmm", "um", "ah", "oh", "yeah", "yep", "yes"),
-    *("right", "okay", "ok", "sure", "wow", "alright", "good", "great", "i", "see", "got", "it"),
-}
-_TAKES_FLOOR = {"wait", "stop", "no", "hold", "actually", "sorry", "excuse", "hang", "but"}
-_FILLERS = {"um", "uh", "er", "erm", "hmm", "well", "so", "like", "and", "but", "or", "because"}
-_OPEN_ENDINGS = {
-    *("the", "a", "an", "my", "your", "our", "their", "his", "her", "this", "that's", "to", "of"),
-    *("for", "with", "in", "on", "at", "from", "by", "if", "when", "which", "who", "what's"),
-    *("is", "are", "was", "were", "do", "does", "did", "can", "could", "would", "will", "i'm"),
-    *("it's", "about", "also", "then", "than", "as", "between", "into", "let", "me", "i", "we"),
-    *("we're", "you're", "they're", "going", "gonna", "want", "need", "have", "has", "some", "any"),
-}
-
-
-def words_of(text: str) -> list[str]:
-    """Lower-case words without punctuation, apostrophes kept."""
-    return re.findall(r"[a-z0-9$%']+", text.lower())
-
-
-def is_backchannel(text: str) -> bool:
-    """True for "mhm", "okay", "yeah right": heard, but not taking the floor."""
-    words = words_of(text)
-    return len(words) <= 3 and all(word in _BACKCHANNELS for word in words)
-
-
-def takes_floor(text: str) -> bool:
-    """True when even one word must stop the persona: "wait", "stop", "no"."""
-    return any(word in _TAKES_FLOOR for word in words_of(text)[:2])
-
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Waits in seconds of silence. Sources: `docs/latency.md`; to be tuned in bench/loop.py."""
+    """Waits in seconds of silence, tuned with `python -m bench.voice.offline`.
 
+    The first five are what the curve of the bench scales. `finished` is for a question, `likely`
+    for a closed sentence that also sounds over; the rest of the table is in `wait_for`.
+    """
+
+    finished: float = 0.34
+    likely: float = 0.60
+    unsure: float = 1.05  # does not sound over
+    open_clause: float = 1.80  # "and my", "well, um"
+    unknown: float = 0.90  # no verdict from the model in time
     words_after: float = 0.12  # ask for the words
     model_after: float = 0.20  # ask the turn model
-    finished: float = 0.30  # a question or a closed sentence that also sounds over
-    likely: float = 0.50  # sounds over, words neutral
-    unsure: float = 1.10  # does not sound over
-    open_clause: float = 1.80  # "and my", "well, um"
-    unknown: float = 1.00  # no verdict from the model in time
+    prepare_ahead: float = 0.40  # before the end: an answer may be prepared
     split_after: float = 0.25  # a pause this long closes a piece of a long turn
     split_from: float = 1.5  # ... that is at least this long
     longest_piece: float = 24.0  # Whisper hears 30 s at most
     words_within: float = 5.5  # then they will not come
-    hold_after: float = 0.20  # speech over the persona
-    interrupt_after: float = 0.75
+    hold_after: float = 0.11  # speech over the persona silences it
+    judge_after: float = 0.60  # ... and its words are looked at, though it goes on
+    interrupt_after: float = 1.50  # ... and takes the floor whatever it says
+    murmur_within: float = 1.0  # silence over the held persona in which the words must come
+
+
+SURE, LIKELY = 0.85, 0.5  # what the turn model says, and how far it is believed
+_OWN_MOST = {Ending.QUESTION: 0.55, Ending.STATEMENT: 0.9, Ending.OPENER: 0.9}
 
 
 def wait_for(
-    patience: Patience, *, verdict: float | None, text: str | None, own_pause: float
+    patience: Patience,
+    *,
+    verdict: float | None,
+    text: str | None,
+    own_pauses: Mapping[Ending, float] | None = None,
 ) -> float:
     """Seconds of silence after which the turn is over.
 
     `verdict` is the model's probability that it is over, `text` the words so far, each None while
-    unknown. `own_pause` is how long this rep has been seen to pause inside a turn.
+    unknown. `own_pauses` is how long this rep has been seen to pause after words that end so.
     """
-    words = words_of(text) if text else []
-    last = words[-1] if words else ""
-    if last in _FILLERS or (text or "").rstrip().endswith(("...", "-", ",")):
-        return patience.open_clause
-    if last in _OPEN_ENDINGS and not (text or "").rstrip().endswith("?"):
-        return patience.open_clause
+    ending = ending_of(text) if text else Ending.NEUTRAL
+    wait = _wait(patience, ending, verdict)
+    own = (own_pauses or {}).get(ending, 0.0)
+    return max(wait, min(own + 0.05, _OWN_MOST.get(ending, patience.unsure))) if own else wait
+
+
+def _wait(patience: Patience, ending: Ending, verdict: float | None) -> float:
+    sounds_over = verdict is not None and verdict >= SURE
+    if ending is Ending.OPEN:
+        return 0.75 * patience.open_clause if sounds_over else patience.open_clause
+    if ending is Ending.DICTATING:
+        return patience.unsure if sounds_over else 1.2 * patience.unsure
     if verdict is None:
-        return max(patience.unknown, own_pause)
-    if verdict < 0.5:
-        return max(patience.unsure, own_pause + 0.2)
-    if text is None:
-        return max(patience.likely, min(own_pause, 0.8))
-    closed = text.rstrip().endswith(("?", ".", "!"))
-    if verdict >= 0.85 and closed:
-        return max(patience.finished, min(own_pause, 0.6))
-    return max(patience.likely, min(own_pause, 0.9))
+        return patience.likely if ending is Ending.QUESTION else patience.unknown
+    if verdict < LIKELY:
+        return patience.likely if ending is Ending.QUESTION else patience.unsure
+    if ending is Ending.QUESTION:
+        return patience.finished if sounds_over else (patience.finished + patience.likely) / 2
+    if ending is Ending.STATEMENT and sounds_over:
+        return patience.likely
+    return (patience.likely + patience.unsure) / 2
 
 
 # --- the state ------------------------------------------------------------------------------------
 
 ON, OFF = 0.55, 0.35  # hysteresis of the detector's probability
 ONSET_WINDOWS = 3  # 96 ms of speech make a start
+LEARNED_PAUSES = (0.2, 3.0)  # seconds; shorter ones are in every word, longer ones are no habit
+FORGETTING = 0.93  # of what was learned, with each turn
+ECHO_WITHIN = 0.6  # seconds after the persona's last sound in which its echo may begin
 
 
 @dataclass
@@ -187,23 +194,32 @@ class _Piece:
     asked_until: float | None = None  # end of the last request
     text: str | None = None
     closed: bool = False
+    partial: bool = False  # asked for while the rep still spoke
+
+    def reopen(self) -> None:
+        self.asked_until = self.text = None
+        self.partial = False
 
 
 @dataclass
 class _Turn:
     start: float
     last_speech: float
-    interrupting: bool
+    interrupting: bool = False
     pieces: list[_Piece] = field(default_factory=list)
     verdict: float | None = None
     question: int | None = None
     spoken: float = 0.0  # seconds of windows above the threshold
+    prepared: bool = False
 
     def text(self) -> str | None:
         """Words so far; None while the open piece is not recognised yet."""
         if self.pieces[-1].text is None:
             return None
         return " ".join(piece.text for piece in self.pieces if piece.text)
+
+    def numbers(self) -> tuple[int, ...]:
+        return tuple(piece.number for piece in self.pieces)
 
 
 class TurnTaker:
@@ -216,10 +232,15 @@ class TurnTaker:
         self._onset: float | None = None
         self._run = 0
         self._persona_speaking = False
+        self._persona_words = ""
+        self._persona_until = -ECHO_WITHIN
         self._held = False
+        self._button: bool | None = None  # pressed or not; None: nobody uses one
         self._pieces = 0
         self._questions = 0
-        self._own_pause = 0.0
+        self._at = 0.0
+        self._own_pauses: dict[Ending, float] = {}
+        self._answered: tuple[float, Ending] | None = None  # end of the last turn, and how
 
     @property
     def rep_speaking(self) -> bool:
@@ -231,19 +252,43 @@ class TurnTaker:
 
     @property
     def own_pause(self) -> float:
-        """The pause this rep makes inside turns, seconds, decaying towards the recent ones."""
-        return self._own_pause
+        """The longest pause this rep is known to make inside turns, seconds."""
+        return max(self._own_pauses.values(), default=0.0)
 
     def persona(self, *, speaking: bool) -> None:
+        if self._persona_speaking and not speaking:
+            self._persona_until = self._at
         self._persona_speaking = speaking
         if not speaking:
             self._held = False
 
+    def persona_says(self, text: str) -> None:
+        """Of the reply that is heard now: if the microphone says the same, it is an echo."""
+        self._persona_words = text
+
     def window(self, at: float, probability: float, seconds: float = 0.032) -> list[Decision]:
         """One detector window that ended at `at`."""
+        self._at = at
+        if self._button is not None:
+            return self._speech(at, seconds) if self._button else self._silence(at)
         if probability >= ON or (self._speaking and probability >= OFF):
             return self._speech(at, seconds)
         return self._silence(at)
+
+    def button(self, *, pressed: bool | None) -> list[Decision]:
+        """Press-to-talk: the rep speaks while it is pressed, whatever the detector says.
+
+        None: the rep talks freely again. Letting go ends the turn as soon as its words are known.
+        """
+        was, self._button = self._button, pressed
+        turn = self._turn
+        if pressed:
+            self._run = ONSET_WINDOWS
+            return []
+        if not was or turn is None or not self._speaking:
+            return []
+        self._speaking = False
+        return [RepPaused(turn.last_speech), *self._ask(self._at, turn, 0.0)]
 
     def words(self, piece: int, end: float, text: str) -> None:
         """The words of a piece up to `end`; stale ones are ignored."""
@@ -255,6 +300,12 @@ class TurnTaker:
         """The turn model's answer; stale ones are ignored."""
         if self._turn and self._turn.question == question:
             self._turn.verdict = probability
+
+    def answered_too_early(self) -> None:
+        """The rep goes on with the turn before: such a pause is not the end for this rep."""
+        if self._answered is not None and self._turn is not None:
+            end, ending = self._answered
+            self._learn(ending, self._turn.start - end)
 
     # -- speech
 
@@ -279,19 +330,27 @@ class TurnTaker:
         return decisions
 
     def _resume_or_open(self, onset: float) -> list[Decision]:
-        if self._turn is None:
-            self._turn = _Turn(onset, onset, interrupting=False)
+        turn = self._turn
+        if turn is None:
+            self._turn = _Turn(onset, onset)
             self._open_piece(onset)
+            return [RepStarted(onset)]
+        text = turn.text()
+        if text:
+            self._learn(ending_of(text), onset - turn.last_speech)
+        turn.verdict = turn.question = None
+        turn.prepared = False
+        if turn.pieces[-1].closed:
+            self._open_piece(max(onset - 0.2, turn.last_speech))
         else:
-            pause = onset - self._turn.last_speech
-            if 0.2 < pause < 3.0:
-                self._own_pause = max(pause, 0.7 * self._own_pause + 0.3 * pause)
-            self._turn.verdict = self._turn.question = None
-            if self._turn.pieces[-1].closed:
-                self._open_piece(max(onset - 0.2, self._turn.last_speech))
-            else:
-                self._turn.pieces[-1].asked_until = self._turn.pieces[-1].text = None
+            turn.pieces[-1].reopen()
         return [RepStarted(onset)]
+
+    def _learn(self, ending: Ending, pause: float) -> None:
+        shortest, longest = LEARNED_PAUSES
+        if shortest < pause < longest:
+            known = self._own_pauses.get(ending, 0.0)
+            self._own_pauses[ending] = max(pause, 0.7 * known + 0.3 * pause)
 
     def _open_piece(self, start: float) -> None:
         assert self._turn is not None
@@ -301,12 +360,32 @@ class TurnTaker:
     def _over_persona(self, at: float, turn: _Turn) -> list[Decision]:
         if not self._persona_speaking:
             return []
-        if not self._held and turn.spoken >= self.patience.hold_after:
+        if self._button:
+            return self._take_floor(at, turn)
+        if not self._held:
+            if turn.spoken < self.patience.hold_after:
+                return []
             self._held = True
             return [Hold(at)]
-        if self._held and turn.spoken >= self.patience.interrupt_after:
+        text = turn.text()
+        says_something = bool(text) and not self._is_murmur(text or "")
+        if says_something or turn.spoken >= self.patience.interrupt_after:
             return self._take_floor(at, turn)
-        return []
+        return self._ask_partial(at, turn)
+
+    def _ask_partial(self, at: float, turn: _Turn) -> list[Decision]:
+        """She is silent already; whether the rep wants the floor shows before they stop."""
+        piece = turn.pieces[-1]
+        if turn.spoken < self.patience.judge_after or piece.asked_until is not None:
+            return []
+        piece.asked_until, piece.partial = at, True
+        return [Transcribe(piece.number, piece.start, at)]
+
+    def _is_murmur(self, text: str) -> bool:
+        """Nothing that wants the floor: "mhm", or what the persona says itself."""
+        return repeats(text, self._persona_words) or (
+            is_backchannel(text) and not takes_floor(text)
+        )
 
     def _take_floor(self, at: float, turn: _Turn) -> list[Decision]:
         turn.interrupting = True
@@ -317,7 +396,7 @@ class TurnTaker:
         piece = turn.pieces[-1]
         if at - piece.start < self.patience.longest_piece:
             return []
-        piece.closed, piece.asked_until = True, at
+        piece.closed, piece.asked_until, piece.partial = True, at, False
         self._open_piece(at)
         return [Transcribe(piece.number, piece.start, at)]
 
@@ -338,17 +417,18 @@ class TurnTaker:
         decisions += self._ask(at, turn, quiet)
         if self._held:
             decisions += self._judge_overlap(at, turn, quiet)
-        elif quiet >= self._wait(turn):
-            decisions += self._end(at, turn)
+        else:
+            decisions += self._prepare_or_end(at, turn, quiet)
         return decisions
 
     def _ask(self, at: float, turn: _Turn, quiet: float) -> list[Decision]:
         decisions: list[Decision] = []
         piece = turn.pieces[-1]
-        end = turn.last_speech + 0.12
+        if piece.partial:
+            piece.reopen()
         if piece.asked_until is None:
-            piece.asked_until = end
-            decisions.append(Transcribe(piece.number, piece.start, end))
+            piece.asked_until = turn.last_speech + min(quiet, self.patience.words_after)
+            decisions.append(Transcribe(piece.number, piece.start, piece.asked_until))
         long_enough = turn.last_speech - piece.start >= self.patience.split_from
         if quiet >= self.patience.split_after and long_enough:
             piece.closed = True
@@ -361,35 +441,48 @@ class TurnTaker:
     def _judge_overlap(self, at: float, turn: _Turn, quiet: float) -> list[Decision]:
         """Short speech over the persona has ended: a murmur, or did it say something?"""
         text = turn.text()
-        if text is None and quiet < self.patience.unknown:
+        if text is None and quiet < self.patience.murmur_within:
             return []
-        if text and (takes_floor(text) or not is_backchannel(text)):
+        if text and not self._is_murmur(text):
             return self._take_floor(at, turn)
         self._held = False
         self._turn = None
         return [TurnDropped(at), Resume(at)]
 
+    def _prepare_or_end(self, at: float, turn: _Turn, quiet: float) -> list[Decision]:
+        wait, text = self._wait(turn), turn.text()
+        if quiet >= wait:
+            return self._end(at, turn, text)
+        if turn.prepared or not text or quiet < wait - self.patience.prepare_ahead:
+            return []
+        turn.prepared = True
+        return [Prepare(turn.start, turn.last_speech, turn.numbers(), turn.interrupting)]
+
     def _wait(self, turn: _Turn) -> float:
+        if self._button is not None:
+            return 0.0
         return wait_for(
-            self.patience, verdict=turn.verdict, text=turn.text(), own_pause=self._own_pause
+            self.patience, verdict=turn.verdict, text=turn.text(), own_pauses=self._own_pauses
         )
 
-    def _end(self, at: float, turn: _Turn) -> list[Decision]:
-        text = turn.text()
+    def _end(self, at: float, turn: _Turn, text: str | None) -> list[Decision]:
         if text is None and at - turn.last_speech < self.patience.words_within:
             return []  # the words are on their way; without them there is nothing to answer
         self._turn = None
-        if not text:
+        echo = turn.start < self._persona_until + ECHO_WITHIN
+        if not text or (echo and repeats(text, self._persona_words)):
             return [TurnDropped(at)]
-        pieces = tuple(piece.number for piece in turn.pieces)
+        own_pause, ending = self.own_pause, ending_of(text)
+        self._answered = (turn.last_speech, ending)
+        self._own_pauses = {known: FORGETTING * p for known, p in self._own_pauses.items()}
         return [
             TurnEnded(
                 start=turn.start,
                 end=turn.last_speech,
                 at=at,
-                pieces=pieces,
+                pieces=turn.numbers(),
                 interrupting=turn.interrupting,
                 verdict=turn.verdict,
-                own_pause=self._own_pause,
+                own_pause=own_pause,
             )
         ]

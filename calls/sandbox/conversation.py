@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from calls.live.conversation import SILENCE_PROMPTS
 from calls.live.events import FRAME_SECONDS, Part, Turn
 from calls.live.recorder import Recorder
 from calls.ports import Embedder, Heard, Line, PersonaBrain, ProviderUnavailable
@@ -19,6 +18,7 @@ from calls.providers.embedder import SECONDS as EMBED_SECONDS
 BEFORE = 0.5  # seconds of quiet before the first word and after the last
 REP_WAITS = 0.5  # seconds before the rep answers
 PERSONA_WAITS = 0.6  # before the persona does, as long as live engines take
+SILENCE_PROMPTS = (8.0, 20.0)  # quiet after which she asks whether anyone is there
 
 Packets = Sequence[bytes]  # Opus, 20 ms each
 

@@ -7,6 +7,7 @@ from calls.live.turns import (
     Hold,
     Interrupt,
     Patience,
+    Prepare,
     RepPaused,
     RepStarted,
     Resume,
@@ -14,10 +15,9 @@ from calls.live.turns import (
     TurnDropped,
     TurnEnded,
     TurnTaker,
-    is_backchannel,
-    takes_floor,
     wait_for,
 )
+from calls.live.utterance import Ending
 
 WINDOW = 0.032
 
@@ -62,7 +62,7 @@ def test_a_finished_question_is_answered_after_a_third_of_a_second():
 
 
 def test_an_open_clause_is_waited_for():
-    talk = Talk(words="I wanted to ask you about your", verdict=0.96).speech(1.5).silence(1.5)
+    talk = Talk(words="I wanted to ask you about your", verdict=0.96).speech(1.5).silence(1.2)
     assert talk.of(TurnEnded) == []
     assert len(talk.silence(1.0).of(TurnEnded)) == 1
 
@@ -113,9 +113,9 @@ def test_two_windows_of_noise_are_not_even_a_start():
 
 
 def test_a_rep_who_pauses_long_is_waited_for_longer():
-    quick = Talk(words="Fine", verdict=0.7).speech(1.0).silence(2.0).of(TurnEnded)[0]
-    slow = Talk(words="and um", verdict=0.1).speech(1.0).silence(0.8).speech(1.0)
-    slow.words, slow.verdict = "Fine", 0.7
+    quick = Talk(words="It is fine.").speech(1.0).silence(2.0).of(TurnEnded)[0]
+    slow = Talk(words="It is fine.", verdict=0.1).speech(1.0).silence(0.8).speech(1.0)
+    slow.verdict = 0.95
     late = slow.silence(2.0).of(TurnEnded)[0]
     assert (late.at - late.end) > (quick.at - quick.end) + 0.15
 
@@ -126,14 +126,21 @@ class TestOverThePersona:
         talk.turns.persona(speaking=True)
         return talk
 
-    def test_speech_holds_the_persona_within_a_quarter_of_a_second(self):
+    def test_speech_holds_the_persona_at_once(self):
         talk = self._talk("Hold on").speech(0.4)
-        assert talk.of(Hold)[0].at <= 0.25
+        assert talk.of(Hold)[0].at <= 0.13
 
     def test_speech_that_lasts_takes_the_floor(self):
         talk = self._talk("But my doctor is not in it.").speech(1.5).silence(1.0)
-        assert talk.of(Interrupt)[0].at < 0.85
+        assert talk.of(Interrupt)[0].at < 0.85  # its words are looked at while it goes on
         assert talk.of(TurnEnded)[0].interrupting
+
+    def test_speech_that_lasts_takes_the_floor_without_words_too(self):
+        assert self._talk(None).speech(2.0).of(Interrupt)[0].at < 1.6
+
+    def test_a_long_murmur_does_not(self):
+        talk = self._talk("Mhm, yeah, okay, right.").speech(1.3).silence(0.6)
+        assert talk.of(Interrupt) == [] and len(talk.of(Resume)) == 1
 
     @pytest.mark.parametrize("murmur", ["Mhm.", "Right.", "Okay.", "Yeah, okay."])
     def test_a_murmur_lets_it_go_on(self, murmur):
@@ -160,21 +167,112 @@ class TestOverThePersona:
 @pytest.mark.parametrize(
     ("text", "verdict", "at_least", "at_most"),
     [
-        ("Are you happy with your plan?", 0.95, 0.25, 0.35),
-        ("I am calling about your Medicare.", 0.9, 0.25, 0.35),
-        ("So what I", 0.95, 1.5, 2.0),
-        ("Well, um", 0.9, 1.5, 2.0),
+        ("Are you happy with your plan?", 0.95, 0.3, 0.4),
+        ("Are you happy with your plan?", 0.7, 0.4, 0.5),
+        ("Are you happy with your plan?", 0.2, 0.5, 0.7),  # the words prove more than the melody
+        ("Are you happy with your plan?", None, 0.5, 0.7),
+        ("I am calling about your Medicare.", 0.9, 0.5, 0.7),
+        ("I am calling about your Medicare.", 0.6, 0.7, 0.9),
+        ("I am calling about your Medicare.", 0.2, 1.0, 1.1),
+        ("Okay.", 0.95, 0.7, 0.9),
+        ("So what I", 0.95, 1.3, 2.0),
+        ("Well, um", 0.9, 1.3, 2.0),
         ("My number is 5 5 5", 0.2, 1.0, 1.3),
-        (None, None, 0.9, 1.1),
-        (None, 0.9, 0.4, 0.6),
+        ("My number is 555.", 0.95, 1.0, 1.3),
+        (None, None, 0.8, 1.1),
+        (None, 0.9, 0.7, 0.9),
     ],
 )
 def test_the_wait_by_words_and_model(text, verdict, at_least, at_most):
-    wait = wait_for(Patience(), verdict=verdict, text=text, own_pause=0.0)
+    wait = wait_for(Patience(), verdict=verdict, text=text)
     assert at_least <= wait <= at_most
 
 
-def test_words_that_only_listen_and_words_that_stop():
-    assert is_backchannel("Mm-hmm.") and is_backchannel("Okay, right.") and is_backchannel("")
-    assert not is_backchannel("Okay, but what about my doctor")
-    assert takes_floor("Wait, what?") and takes_floor("No") and not takes_floor("I know that")
+def test_the_wait_grows_with_the_pauses_of_this_rep_after_such_words_and_no_others():
+    own = {Ending.STATEMENT: 0.7}
+    assert wait_for(Patience(), verdict=0.9, text="It is fine.", own_pauses=own) == pytest.approx(
+        0.75
+    )
+    assert wait_for(Patience(), verdict=0.9, text="Is it fine?", own_pauses=own) < 0.4
+    own = {Ending.STATEMENT: 2.5}
+    assert wait_for(Patience(), verdict=0.9, text="It is fine.", own_pauses=own) <= 0.9
+
+
+def test_an_answer_is_wanted_once_before_the_turn_ends_and_again_after_more_speech():
+    talk = Talk(words="That is all.").speech(1.0).silence(0.4)
+    (prepare,) = talk.of(Prepare)
+    talk.speech(1.0).silence(1.0)
+    first, second = talk.of(Prepare)
+    (ended,) = talk.of(TurnEnded)
+    assert first == prepare and second.pieces == ended.pieces and second.end == ended.end
+
+
+def test_nothing_is_prepared_while_the_words_say_that_more_is_coming():
+    assert Talk(words="And my", verdict=0.1).speech(1.0).silence(1.2).of(Prepare) == []
+
+
+def test_a_pause_that_was_answered_too_early_is_waited_for_next_time():
+    talk = Talk(words="That is all.").speech(1.0).silence(0.75)
+    assert len(talk.of(TurnEnded)) == 1
+    talk.speech(0.2)
+    talk.turns.answered_too_early()
+    talk.speech(0.8).silence(2.0)
+    first, second = talk.of(TurnEnded)
+    assert (second.at - second.end) > (first.at - first.end) + 0.1
+
+
+class TestButton:
+    def test_it_is_a_turn_while_it_is_pressed_and_over_when_it_is_let_go(self):
+        talk = Talk(words="So, um,", verdict=0.1)
+        talk.turns.button(pressed=True)
+        talk.speech(0.5).silence(5.0)
+        assert talk.of(TurnEnded) == []
+        for decision in talk.turns.button(pressed=False):
+            if isinstance(decision, Transcribe):
+                talk.turns.words(decision.piece, decision.end, "So, um,")
+        talk.silence(0.1)
+        assert len(talk.of(TurnEnded)) == 1
+
+    def test_speech_without_it_is_not_heard(self):
+        talk = Talk()
+        talk.turns.button(pressed=False)
+        assert talk.speech(2.0).silence(2.0).all == []
+
+    def test_it_takes_the_floor_at_once(self):
+        talk = Talk()
+        talk.turns.persona(speaking=True)
+        talk.turns.button(pressed=True)
+        talk.silence(0.1)
+        assert len(talk.of(Interrupt)) == 1
+
+    def test_without_it_the_rep_talks_freely_again(self):
+        talk = Talk()
+        talk.turns.button(pressed=False)
+        talk.turns.button(pressed=None)
+        assert len(talk.speech(1.0).silence(1.0).of(TurnEnded)) == 1
+
+
+class TestEcho:
+    def test_what_the_persona_says_does_not_stop_it(self):
+        talk = Talk(words="my doctor is over on the east side")
+        talk.turns.persona(speaking=True)
+        talk.turns.persona_says("My doctor is over on the east side, and I see her often.")
+        talk.speech(1.2).silence(1.0)
+        assert talk.of(Interrupt) == talk.of(TurnEnded) == []
+        assert len(talk.of(Resume)) == 1
+
+    def test_nor_does_its_tail_make_a_turn(self):
+        talk = Talk(words="and I see her often")
+        talk.turns.persona(speaking=True)
+        talk.turns.persona_says("My doctor is over on the east side, and I see her often.")
+        talk.silence(1.0)
+        talk.turns.persona(speaking=False)
+        talk.speech(0.8).silence(2.0)
+        assert talk.of(TurnEnded) == [] and len(talk.of(TurnDropped)) == 1
+
+    def test_a_rep_who_says_it_again_later_is_answered(self):
+        talk = Talk(words="You see her often?")
+        talk.turns.persona_says("My doctor is over there, and I see her often.")
+        talk.turns.persona(speaking=True)
+        talk.turns.persona(speaking=False)
+        assert len(talk.silence(1.0).speech(0.8).silence(2.0).of(TurnEnded)) == 1

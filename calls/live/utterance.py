@@ -1,0 +1,160 @@
+"""What the words of an unfinished turn say about its end, and about who wants the floor.
+
+Pure functions over text as a speech recogniser writes it: with punctuation, numbers as digits. A
+full stop proves little (recognisers put one behind everything); the last words prove more.
+"""
+
+import re
+from enum import Enum
+from itertools import pairwise
+
+
+class Ending(Enum):
+    """How an utterance stops, from what must be waited for to what can be answered."""
+
+    OPEN = "open"  # "and my", "well, um": more is coming
+    DICTATING = "dictating"  # digits, letters, an address, parts of which are still to come
+    OPENER = "opener"  # "Okay.", "Great.": a whole turn, or the first word of one
+    NEUTRAL = "neutral"
+    STATEMENT = "statement"  # a closed sentence
+    QUESTION = "question"
+
+
+_FILLERS = frozenset({"um", "uh", "uhm", "er", "erm", "hmm", "well", "like", "you know"})
+_OPEN_ENDINGS = frozenset(
+    str.split(
+        "and but or because so the a an my your our their his her this that's to of for with "
+        "in on at from by if when which who what's where is are was were do does did can could "
+        "would will should i'm it's about also then than as between into let me i we he she "
+        "they we're you're they're i'll we'll you'll i'd we'd i've we've going gonna want "
+        "wanted need have has had some any be been being that not very really just maybe "
+        "although though unless until while mr mrs dr don't doesn't didn't isn't can't won't "
+        "whether per plus"
+    )
+)
+# Closed by themselves in spite of their last word: "That's what it is about.", "May I?"
+_CLOSED_ENDINGS = (
+    *("do i", "tell me", "help me", "to me", "for me", "with me", "from me", "call me"),
+    *("about that", "like that", "of that", "to that", "with that", "do that", "on that"),
+    *("than that", "hear that", "say that", "get that", "appreciate that", "understand that"),
+    *("i do", "we do", "they do", "you do", "i am", "i have", "we have", "i will", "we will"),
+    *("i can", "we can", "why not", "or not", "come on", "go on", "sign in", "log in"),
+    *("what for", "hold on", "so on"),
+)
+_BACKCHANNELS = frozenset(
+    str.split(
+        "mhm mm hm hmm uh huh mmhmm um ah oh yeah yep yes yup right okay ok sure wow alright good "
+        "great i see got it true exactly nice cool really"
+    )
+)
+_OPENERS = frozenset(
+    str.split("okay ok right great good sure alright yeah oh ah perfect hi hello hey wow")
+)
+_TAKES_FLOOR = frozenset({"wait", "stop", "no", "hold", "actually", "sorry", "excuse", "hang"})
+_MONTHS = frozenset(
+    str.split("january february march april june july august september october november december")
+)  # "may" is mostly the verb
+_NUMBER_WORDS = frozenset(
+    str.split(
+        "zero oh one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+        "fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy "
+        "eighty ninety hundred thousand double triple dash point"
+    )
+)
+_DICTATED = re.compile(
+    r"\b(?:number|phone|cell|fax|extension|zip|postal|code|spell(?:ed|s|ing)?|reference|"
+    r"e-?mail|address|account|policy|card|reach (?:me|us) (?:at|on)|call (?:me|us) (?:at|on)|"
+    r"office is at|located at|digits)\b"
+)
+_MAIL_ENDS = re.compile(r"(?:\.|\bdot )\s?(?:com|org|net|edu|gov|io|co|uk|de|ai|us)\b\W*$")
+_STREET_ENDS = re.compile(
+    r"\d[\w-]*(?: \w+){1,3} (?:street|st|avenue|ave|road|rd|drive|lane|boulevard|blvd|way|court|"
+    r"place|square|suite \w+|floor)\W*$"
+)
+_CLOSED = re.compile(r"[.!?]['\")]*$")
+_PHONE_DIGITS = 10
+_ZIP_DIGITS = 5
+
+
+def words_of(text: str) -> list[str]:
+    """Lower-case words without punctuation, apostrophes kept."""
+    return re.findall(r"[a-z0-9$%']+", text.lower().replace("’", "'"))
+
+
+def is_backchannel(text: str) -> bool:
+    """True for "mhm", "okay", "yeah, right, okay": heard, but not taking the floor."""
+    words = words_of(text)
+    return len(words) <= 5 and all(word in _BACKCHANNELS for word in words)
+
+
+def takes_floor(text: str) -> bool:
+    """True when even one word must stop the persona: "wait", "stop", "no"."""
+    return any(word in _TAKES_FLOOR for word in words_of(text)[:2])
+
+
+def repeats(text: str, spoken: str) -> bool:
+    """Whether a text only says again what the persona just said: its echo in the microphone.
+
+    At least two words, three quarters of their pairs the persona's too.
+    """
+    heard, said = words_of(text), words_of(spoken)
+    if len(heard) < 2:
+        return False
+    pairs = set(pairwise(said))
+    known = [pair in pairs for pair in pairwise(heard)]
+    return sum(known) >= 0.75 * len(known)
+
+
+def ending_of(text: str) -> Ending:
+    """How the words so far stop. An empty text is OPEN: the words may still come."""
+    stripped = text.strip().lower().replace("’", "'")
+    words = words_of(stripped)
+    if not words:
+        return Ending.OPEN
+    if stripped.endswith("?"):
+        return Ending.QUESTION
+    if stripped.endswith(("...", "…", "-", "–", "—", ",", ":")) or _is_open(words):
+        return Ending.OPEN
+    if _is_dictating(stripped, words):
+        return Ending.DICTATING
+    if len(words) <= 2 and all(word in _OPENERS for word in words):
+        return Ending.OPENER
+    return Ending.STATEMENT if _CLOSED.search(stripped) else Ending.NEUTRAL
+
+
+def _is_open(words: list[str]) -> bool:
+    last, pair = words[-1], " ".join(words[-2:])
+    if pair in _CLOSED_ENDINGS:
+        return False
+    if len(words) == 1 and last in _OPENERS:
+        return False
+    return last in _FILLERS or pair in _FILLERS or last in _OPEN_ENDINGS or last in _MONTHS
+
+
+def _is_dictating(text: str, words: list[str]) -> bool:
+    clause = re.split(r"[.?!]\s", text.rstrip(".?! "))[-1]
+    if re.search(r"\be-?mail\b.*\b(?:is|at)\b|@", clause):
+        return not _MAIL_ENDS.search(clause)
+    if _STREET_ENDS.search(clause):
+        return True
+    run = _dictated_run(words)
+    if not run:
+        return False
+    if any(len(word) == 1 and word.isalpha() for word in run):
+        return True
+    digits = sum(len(re.findall(r"\d", word)) or 1 for word in run)
+    if _DICTATED.search(text):
+        whole = _ZIP_DIGITS if re.search(r"\b(?:zip|postal)\b", text) else _PHONE_DIGITS
+        return digits < whole
+    return len(run) > 1 and run[-1] in {"hundred", "thousand", "point"}
+
+
+def _dictated_run(words: list[str]) -> list[str]:
+    """The words at the end that are numbers or single letters, in order."""
+    run: list[str] = []
+    for word in reversed(words):
+        letter = len(word) == 1 and word.isalpha() and word not in {"i", "a"}
+        if not (letter or word.isdigit() or word in _NUMBER_WORDS):
+            break
+        run.insert(0, word)
+    return run
