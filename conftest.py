@@ -20,6 +20,7 @@ import psycopg
 import pytest
 
 _PREFIX = "athos-test-"
+_OURS = "ATHOS_TEST_ENGINES"  # the names of the settings that lead to the engines started here
 _locks = []  # open files: the lock says "this folder is in use", also to a later sweep
 
 
@@ -36,7 +37,11 @@ def _sweep_folders_of_killed_runs() -> None:
 
 
 def _start_engines() -> None:
+    """A pair for this process; a worker of pytest-xdist is handed its controller's, and has none."""
     from athos.engines.launcher import Engines
+
+    for name in os.environ.pop(_OURS, "").split():
+        del os.environ[name]
 
     _sweep_folders_of_killed_runs()
     var = Path(tempfile.mkdtemp(prefix=_PREFIX))
@@ -53,14 +58,15 @@ def _start_engines() -> None:
             shutil.rmtree(var, ignore_errors=True)
 
     atexit.register(stop)
-    os.environ.update(engines.start())
+    environment = engines.start()
+    os.environ[_OURS] = " ".join(environment.keys() - os.environ.keys())
+    os.environ.update(environment)
     (var / "static").mkdir()  # WhiteNoise warns of a missing one
     if engines.postgres:
         engines.postgres.allow_test_databases()
 
 
-if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit the controller's environment
-    _start_engines()
+_start_engines()
 os.environ["DJANGO_SETTINGS_MODULE"] = "athos.settings"
 
 import django  # noqa: E402
@@ -73,6 +79,23 @@ from django.test import TransactionTestCase  # noqa: E402
 
 from athos.engines.postgres import DATABASE_SQL  # noqa: E402
 from tenants.row_security import CREATE_CATALOGUE  # noqa: E402
+
+# --- several processes: pytest -n 2 --dist loadgroup -------------------------------------------
+_REAL = {"product", "speech_socket"}  # fixtures with processes that want the whole machine
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A file stays together, and whatever needs real speech runs in one process, one by one."""
+    real = _REAL.intersection(getattr(item, "fixturenames", ()))
+    group = "real" if real else item.nodeid.partition("::")[0]
+    item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest group begins first."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group").args[0] != "real")
+
 
 # --- the database: made and migrated by athos_owner, used as athos_app ------------------------
 _KEPT_TABLES = ("django_migrations", "django_content_type", "auth_permission")

@@ -11,7 +11,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aiohttp import web
@@ -89,7 +89,8 @@ def _die_with_parent() -> None:
 def _give_way() -> None:
     """Lower all threads; the engines' own were made while loading, which is not held back."""
     for thread in Path("/proc/self/task").iterdir():
-        os.setpriority(os.PRIO_PROCESS, int(thread.name), NICENESS)
+        with suppress(ProcessLookupError):  # a thread of the loading that ended just now
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), NICENESS)
 
 
 @contextmanager

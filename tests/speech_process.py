@@ -21,29 +21,28 @@ def models_folder() -> Path:
 
 
 @contextmanager
-def speech_process(socket: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """`python -m speech`, ready. Stopped at the end."""
+def speech_process(socket: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`python -m speech`, ready; stopped at the end. It logs to a file beside the socket."""
     command = [sys.executable, "-m", "speech", "--socket", str(socket)]
     command += ["--models", str(models_folder()), "--die-with-parent", *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    said = socket.with_suffix(".log")
+    with said.open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stderr=log)
     try:
-        _wait_ready(process)
+        _wait_ready(process, said)
         yield process
     finally:
         process.terminate()
         try:
-            process.communicate(timeout=20)
+            process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate(timeout=5)
+            process.wait(5)
 
 
-def _wait_ready(process: subprocess.Popen[str]) -> None:
+def _wait_ready(process: subprocess.Popen[bytes], said: Path) -> None:
     end = time.monotonic() + START_SECONDS
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.strip() == "speech: ready":
-            return
-        if time.monotonic() > end:
-            break
-    raise RuntimeError("The speech server did not become ready.")
+    while "speech: ready" not in (text := said.read_text()).splitlines():
+        if process.poll() is not None or time.monotonic() > end:
+            raise RuntimeError(f"no speech server (exit {process.returncode}):\n{text[-3000:]}")
+        time.sleep(0.1)

@@ -1,13 +1,10 @@
 """Ended calls for tests: rows and recorded parts as a live worker leaves them."""
 
 import io
-import subprocess
-import sys
 import time
 import uuid
 import wave
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +13,6 @@ import numpy as np
 from django.db.models.functions import Now
 from scipy.signal import resample_poly
 
-from athos.engines.probes import http_get
 from calls.live.codec import encode_clip
 from calls.live.events import WIRE_RATE, Pcm
 from calls.live.recorder import Recorder
@@ -25,32 +21,6 @@ from calls.services import live
 from calls.tests.making import Integrator, make_drill, make_integrator, make_worker, redeem
 from tenants.isolation import tenant_scope
 from tests import clips
-
-MODELS = Path(__file__).resolve().parents[2] / "var" / "models"
-
-
-@contextmanager
-def speech_server(folder: Path) -> Iterator[Path]:
-    """A real speech server; the path of its socket."""
-    subprocess.run(
-        [sys.executable, "-m", "speech.assemble", "--models", str(MODELS)], check=True, timeout=300
-    )
-    socket, serve = folder / "speech.sock", [sys.executable, "-m", "speech"]
-    with (folder / "speech.txt").open("wb") as log:
-        process = subprocess.Popen(
-            [*serve, "--socket", str(socket), "--models", str(MODELS), "--die-with-parent"],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        until = time.monotonic() + 120
-        while not socket.exists() or http_get(f"http+unix://{socket}", "/readyz", 2.0)[0] != 200:
-            assert process.poll() is None and time.monotonic() < until, "no speech server"
-            time.sleep(0.2)
-        yield socket
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def silence(seconds: float) -> Pcm:

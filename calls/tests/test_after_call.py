@@ -12,13 +12,14 @@ from django.core.files.storage import default_storage
 from calls.after_call.belief import plain
 from calls.models import Call, HeardChunk, Recording, TranscriptLine
 from calls.tasks import score_due, transcribe_due
-from calls.tests import after_call
-from calls.tests.after_call import Channel, lines_of, live_call, speech_server, spoken
+from calls.tests.after_call import Channel, lines_of, live_call, silence, spoken
+from calls.tests.making import make_integrator
 from calls.tests.media import best_match
 from scoring.models import Scorecard
 from scoring.services import rubric_create
 from scoring.tests.making import check_content, rubric_content
 from tenants.isolation import CATALOGUE, tenant_scope
+from tests.speech_process import models_folder
 from webhooks.models import Event
 
 pytestmark = [pytest.mark.models, pytest.mark.django_db(transaction=True)]
@@ -44,22 +45,19 @@ CUT_IN = "I understand. Let me put your mind at ease about that."
 
 
 @pytest.fixture(scope="module")
-def socket(tmp_path_factory):
-    with speech_server(tmp_path_factory.mktemp("speech")) as path:
-        yield path
-
-
-@pytest.fixture(scope="module")
-def voices(socket):
+def voices(speech_socket):
     """Every line spoken once: (role, text) -> sound."""
     lines = [*SCRIPT, ("assistant", LONG_LINE), ("user", CUT_IN)]
-    return {line: spoken(line[1], socket, REP if line[0] == "user" else PERSONA) for line in lines}
+    return {
+        line: spoken(line[1], speech_socket, REP if line[0] == "user" else PERSONA)
+        for line in lines
+    }
 
 
 @pytest.fixture
-def engines(socket, settings, tmp_path, bells):
-    settings.SPEECH_URL = f"http+unix://{socket}"
-    settings.MODELS_DIR = after_call.MODELS
+def engines(speech_socket, settings, tmp_path, bells):
+    settings.SPEECH_URL = f"http+unix://{speech_socket}"
+    settings.MODELS_DIR = models_folder()
     settings.MEDIA_ROOT = str(tmp_path / "recordings")
     with tenant_scope(CATALOGUE):
         rubric_create(tenant_id=CATALOGUE, content=RUBRIC)
@@ -183,7 +181,7 @@ def test_an_interrupted_line_ends_where_it_was_cut(engines, voices):
 
 def test_a_stranger_sees_neither_transcript_nor_recording(conversation, bells):
     transcribe_due()
-    stranger = after_call.make_integrator("Stranger")
+    stranger = make_integrator("Stranger")
     with tenant_scope(stranger.tenant.pk):
         assert not TranscriptLine.objects.exists() and not Recording.objects.exists()
 
@@ -225,7 +223,7 @@ def no_speech_at_all():
     """Six minutes in which nobody speaks."""
     return np.concatenate(
         [
-            after_call.silence(60),
+            silence(60),
             coloured(45, 0.0, 0.003, 1),
             coloured(45, 0.5, 0.02, 2),
             coloured(30, 0.5, 0.1, 3),
@@ -325,14 +323,14 @@ def test_a_call_carried_by_two_workers_is_one_call(engines, voices):
         assert start - 0.4 <= line.start_time <= line.end_time <= end + 0.4
 
 
-def test_a_speech_server_that_is_away_costs_a_wait(conversation, settings, socket, bells):
+def test_a_speech_server_that_is_away_costs_a_wait(conversation, settings, speech_socket, bells):
     call = conversation[0]
     settings.SPEECH_URL = "http+unix:///nowhere.sock"
     transcribe_due()
     waiting = call.now()
     assert (waiting.stage, waiting.last_error) == (Call.Stage.ENDED, "SPEECH_UNAVAILABLE")
     assert waiting.failures == 1
-    settings.SPEECH_URL = f"http+unix://{socket}"
+    settings.SPEECH_URL = f"http+unix://{speech_socket}"
     change(call, lease_until=None)
     transcribe_due()
     assert call.now().stage == Call.Stage.TRANSCRIBED
@@ -359,12 +357,12 @@ def test_work_given_up_tells_the_customer_once(conversation, settings, kind, bel
     assert told(parked) == ("SCORING_INCOMPLETE", False)
 
 
-def test_a_call_unparked_is_scored_after_all(conversation, settings, socket, bells):
+def test_a_call_unparked_is_scored_after_all(conversation, settings, speech_socket, bells):
     call = conversation[0]
     settings.SPEECH_URL = "http+unix:///nowhere.sock"
     change(call, failures=19)
     transcribe_due()
-    settings.SPEECH_URL = f"http+unix://{socket}"
+    settings.SPEECH_URL = f"http+unix://{speech_socket}"
     change(call, parked_at=None, failures=0)
     transcribe_due()
     score_due()

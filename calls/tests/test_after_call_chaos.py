@@ -14,12 +14,12 @@ import pytest
 from django.conf import settings as project
 
 from calls.models import Call, HeardChunk, Recording
-from calls.tests import after_call
-from calls.tests.after_call import live_call, speech_server, spoken
+from calls.tests.after_call import live_call, spoken
 from scoring.models import Scorecard
 from scoring.services import rubric_create
 from scoring.tests.making import check_content, rubric_content
 from tenants.isolation import CATALOGUE, tenant_scope
+from tests.speech_process import models_folder
 from webhooks.models import Event
 
 pytestmark = [
@@ -65,21 +65,20 @@ class Jobs:
 
 
 @pytest.fixture
-def jobs(tmp_path, settings) -> Iterator[Jobs]:
+def jobs(tmp_path, settings, speech_socket) -> Iterator[Jobs]:
     settings.MEDIA_ROOT = str(tmp_path / "recordings")
-    with speech_server(tmp_path) as socket:
-        settings.SPEECH_URL = f"http+unix://{socket}"
-        found = Jobs(
-            {
-                "SPEECH_URL": settings.SPEECH_URL,
-                "RECORDINGS_DIR": settings.MEDIA_ROOT,
-                "MODELS_DIR": str(after_call.MODELS),
-                "REDIS_URL": project.REDIS_URL,
-            },
-            tmp_path,
-        )
-        yield found
-        found.stop()
+    settings.SPEECH_URL = f"http+unix://{speech_socket}"
+    found = Jobs(
+        {
+            "SPEECH_URL": settings.SPEECH_URL,
+            "RECORDINGS_DIR": settings.MEDIA_ROOT,
+            "MODELS_DIR": str(models_folder()),
+            "REDIS_URL": project.REDIS_URL,
+        },
+        tmp_path,
+    )
+    yield found
+    found.stop()
 
 
 def wait(happened: Callable[[], object], seconds: float, what: str) -> float:
