@@ -37,7 +37,7 @@ def _sweep_folders_of_killed_runs() -> None:
 
 
 def _start_engines() -> None:
-    """A pair for this process; a worker of pytest-xdist is handed its controller's, and has none."""
+    """A pair for this process. A worker of pytest-xdist leaves what its controller hands it."""
     from athos.engines.launcher import Engines
 
     for name in os.environ.pop(_OURS, "").split():
