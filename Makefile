@@ -26,7 +26,7 @@ run: venv front ## everything on this machine, until Ctrl-C (PORT=8000; the next
 	@exec $(PY) manage.py up --port $(PORT)
 
 test: venv-dev front test-tools test-front ## all that must hold on every change, browsers included
-	@$(PY) -m pytest -m "not prove" -n 2 --dist loadgroup $(PYTEST_OPTIONS)
+	@$(PY) -m pytest -m "not prove" -n 2 $(PYTEST_OPTIONS)
 
 check: venv-dev node_modules/.installed ## style, types, layers, migrations
 	@.venv/bin/ruff check .

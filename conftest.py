@@ -8,6 +8,7 @@ import atexit
 import fcntl
 import functools
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -18,7 +19,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
+_ROOT = Path(__file__).parent
+_REAL_SPEECH = re.compile(r"mark\.(journey|models)\b")
 _PREFIX = "athos-test-"
 _OURS = "ATHOS_TEST_ENGINES"  # the names of the settings that lead to the engines started here
 _locks = []  # open files: the lock says "this folder is in use", also to a later sweep
@@ -80,21 +84,18 @@ from django.test import TransactionTestCase  # noqa: E402
 from athos.engines.postgres import DATABASE_SQL  # noqa: E402
 from tenants.row_security import CREATE_CATALOGUE  # noqa: E402
 
-# --- several processes: pytest -n 2 --dist loadgroup -------------------------------------------
-_REAL = {"product", "speech_socket"}  # fixtures with processes that want the whole machine
+
+# --- several processes: pytest -n 2 -------------------------------------------------------------
+class _Scheduling(LoadFileScheduling):
+    """A file stays in one process; so do all that need real speech, one after another."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "real speech" if _REAL_SPEECH.search((_ROOT / file).read_text()) else file
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """A file stays together, and whatever needs real speech runs in one process, one by one."""
-    real = _REAL.intersection(getattr(item, "fixturenames", ()))
-    group = "real" if real else item.nodeid.partition("::")[0]
-    item.add_marker(pytest.mark.xdist_group(group))
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest group begins first."""
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group").args[0] != "real")
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Scheduling:
+    return _Scheduling(config, log)
 
 
 # --- the database: made and migrated by athos_owner, used as athos_app ------------------------
