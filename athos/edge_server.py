@@ -2,21 +2,25 @@
 
 Twisted reads a whole body before Daphne hands it on, answers what it can't parse with a bare line,
 and lets a client that sends a byte now and then stay for ever. `Channel` counts and times what
-comes in; `Request` and `Socket` answer in Daphne's place; `EdgeServer` puts them together.
+comes in; `Request` and `Socket` answer in Daphne's place; `EdgeServer` puts them together, and
+lets requests finish when it is stopped, where Daphne would cut them.
 athos/tests/test_edge_corpus.py holds what Daphne and Twisted must go on doing for this to work.
 """
 
+import asyncio
 import logging
 import socket
 from collections.abc import Iterable
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any
+from weakref import WeakSet
 
 from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.server import Server
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from django.conf import settings
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ITCPTransport
 from twisted.web.http import HTTPChannel, datetimeToString
 
@@ -35,6 +39,7 @@ from athos.errors import (
     RequestTimeout,
     UriTooLong,
 )
+from calls.consumers import NO_WORKER
 from calls.urls import websocket_urlpatterns
 from tenants.errors import AthosError, InvalidRequest, PayloadTooLarge
 
@@ -47,6 +52,7 @@ REQUEST_SECONDS = 30.0  # from a request's first byte to the last of its body
 IDLE_SECONDS = 75.0  # without a byte; longer than proxies keep a connection for reuse
 ANSWER_SECONDS = 30  # until the application begins to answer
 STUCK_SECONDS = 30  # an answer that the client takes no byte of
+FINISH_SECONDS = 30.0  # for the requests in flight, when the process is to stop
 LINGER_SECONDS = 2.0  # a refused client may read why before the connection is cut
 SOCKET_PATHS = {f"/{pattern.pattern}".encode() for pattern in websocket_urlpatterns}
 
@@ -67,6 +73,7 @@ class Channel(HTTPChannel):
     def connectionMade(self) -> None:  # noqa: N802
         super().connectionMade()
         self.cut_when_stuck(STUCK_SECONDS)
+        self.factory.server.channels.add(self)
 
     def cut_when_stuck(self, seconds: int) -> None:
         """Let the system (Linux) cut a client that takes nothing for so long; 0: as TCP does."""
@@ -124,7 +131,19 @@ class Channel(HTTPChannel):
 
     def connectionLost(self, reason: Any) -> None:  # noqa: N802
         self._clock_stop()
+        self.factory.server.channels.discard(self)
         super().connectionLost(reason)
+
+    @property
+    def speaks_http(self) -> bool:
+        """False once the connection is a signalling socket's, or gone."""
+        return self.transport is not None and getattr(self.transport, "protocol", None) is self
+
+    def finish(self) -> None:
+        """Take no more requests; close when the one in flight is answered to its last byte."""
+        self.persistent = False
+        if not self.requests:
+            self.loseConnection()
 
     def refuse(self, refusal: AthosError) -> None:
         """Answer, say that nothing more will come, and give the client a moment to read it."""
@@ -204,6 +223,8 @@ class Request(WebRequest):
     def handle_reply(self, message: dict[str, Any]) -> None:
         if message.get("type") == "http.response.start":
             self.setHeader(b"Date", datetimeToString())
+            if self.server.finishing:
+                self.setHeader(b"Connection", b"close")
         super().handle_reply(message)
 
     def handle_exception(self, exception: Exception) -> None:
@@ -275,6 +296,9 @@ class EdgeServer(Server):
             verbosity=0,
             server_name="",
         )
+        self.channels: WeakSet[Channel] = WeakSet()
+        self.finishing = False
+        self._ports: list[Any] = []
 
     # Daphne's `run` makes its factories itself and leaves no other way in.
 
@@ -294,6 +318,41 @@ class EdgeServer(Server):
     def ws_factory(self, daphnes: WebSocketFactory) -> None:
         daphnes.protocol = Socket
         self._ws_factory = daphnes
+
+    def listen_success(self, port: Any) -> None:
+        self._ports.append(port)
+        super().listen_success(port)
+
+    def kill_all_applications(self) -> Any:
+        """What Daphne does first when it is stopped. The reactor waits for it."""
+        return Deferred.fromFuture(asyncio.ensure_future(self._finish()))
+
+    async def _finish(self) -> None:
+        """No new connections; sockets go to another process; requests in flight are answered."""
+        self.finishing = True
+        for port in self._ports:
+            port.stopListening()
+        for protocol in list(self.connections):
+            if isinstance(protocol, Socket):
+                protocol.serverClose(NO_WORKER)
+        for channel in list(self.channels):
+            if channel.speaks_http:
+                channel.finish()
+        try:
+            async with asyncio.timeout(FINISH_SECONDS):
+                while any(channel.speaks_http for channel in self.channels):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            logger.warning("requests were cut", extra={"count": len(self.channels)})
+        await self._end_applications()
+
+    async def _end_applications(self) -> None:
+        running = [details.get("application_instance") for details in self.connections.values()]
+        left = [future for future in running if future is not None and not future.done()]
+        for future in left:
+            future.cancel()
+        if left:
+            await asyncio.wait(left, timeout=1.0)
 
     def create_application(self, protocol: Request | Socket, scope: Scope) -> Any:
         return super().create_application(protocol, {**scope, "request_id": protocol.request_id})

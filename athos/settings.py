@@ -262,7 +262,9 @@ if TRANSCRIBER not in {"faster-whisper", "openai-whisper"}:
     raise ImproperlyConfigured("TRANSCRIBER must be faster-whisper or openai-whisper.")
 if TRANSCRIBER == "openai-whisper" and find_spec("whisper") is None:
     raise ImproperlyConfigured("TRANSCRIBER=openai-whisper needs `make openai-whisper` first.")
-LIVE_SLOTS = env.int("LIVE_SLOTS", default=4)
+LIVE_SLOTS = env.int("LIVE_SLOTS", default=0)  # calls of one live worker; 0: measured at its start
+if LIVE_SLOTS < 0:
+    raise ImproperlyConfigured("LIVE_SLOTS must not be negative.")
 LINES_AHEAD = env.bool("LINES_AHEAD", default=True)  # make the personas' lines before they are said
 LIVE_PUBLIC_ADDRESS = env.str("LIVE_PUBLIC_ADDRESS", default="")
 LIVE_LOOPBACK = env.bool("LIVE_LOOPBACK", default=EMBEDDED)  # offer 127.0.0.1 as a candidate too

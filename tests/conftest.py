@@ -96,7 +96,12 @@ def product_environment(var: Path) -> dict[str, str]:
     """Of this process, without what is meant for the tests' own engines."""
     kept = {name: value for name, value in os.environ.items() if not OWN_SETTINGS.match(name)}
     models = os.environ.get("ATHOS_MODELS") or str(ROOT / "var" / "models")
-    return kept | {"ATHOS_VAR": str(var), "MODELS_DIR": models, "LINES_AHEAD": "false"}
+    return kept | {
+        "ATHOS_VAR": str(var),
+        "MODELS_DIR": models,
+        "LINES_AHEAD": "false",
+        "LIVE_SLOTS": "4",
+    }
 
 
 def product_start(var: Path, port: int) -> Product:

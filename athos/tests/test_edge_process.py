@@ -1,6 +1,7 @@
 """A real web process: with the database stopped, with clients that leave, with browsers."""
 
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -181,3 +182,42 @@ def test_a_client_that_takes_nothing_of_its_answer_is_cut(django_db_setup, tmp_p
 
 def talking(process: psutil.Process) -> bool:
     return any(found.status == "ESTABLISHED" for found in process.net_connections("tcp"))
+
+
+_SLOW = """
+import asyncio, pathlib, sys, django
+django.setup()
+from athos import edge_server
+folder = pathlib.Path(sys.argv[1])
+async def application(scope, receive, send):
+    (folder / "began").touch()
+    while not (folder / "go").exists():
+        await asyncio.sleep(0.02)
+    headers = [(b"Content-Length", b"5000000")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"x" * 5_000_000})
+edge_server.EdgeServer(application, [f"tcp:port={sys.argv[2]}:interface=127.0.0.1"]).run()
+"""
+
+
+def test_a_web_process_that_is_stopped_answers_what_it_was_asked(django_db_setup, tmp_path):
+    with (
+        running([sys.executable, "-c", _SLOW, str(tmp_path)], tmp_path) as slow,
+        slow.connect() as idle,
+        slow.connect() as busy,
+    ):
+        busy.send(get("/"))
+        wait((tmp_path / "began").exists, 10, "the request is being answered")
+        slow.process.terminate()
+        assert idle.connection.recv(1) == b""
+        wait(lambda: refuses(slow.port), 10, "nobody new is let in")
+        (tmp_path / "go").touch()
+        answer = busy.answer()
+        assert (answer.status, len(answer.body)) == (200, 5_000_000)
+        assert answer.header("Connection") == "close"
+        assert slow.process.wait(10) == 0
+
+
+def refuses(port: int) -> bool:
+    with socket.socket() as knocking:
+        return knocking.connect_ex(("127.0.0.1", port)) != 0

@@ -42,6 +42,8 @@ class Connection:
         self.clock, self.wire, self.whole = Clock(), Wire(), []
         self.channel = Channel()
         server = SimpleNamespace(
+            channels=set(),
+            finishing=False,
             protocol_connected=ignore,
             protocol_disconnected=ignore,
             log_action=ignore,

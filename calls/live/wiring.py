@@ -2,15 +2,22 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from calls.live.capacity import slots_measured
+from calls.live.codec import OpusDecoder, Resampler48to16, encode_clip
 from calls.live.conversation import Engines
+from calls.live.events import FRAME_SECONDS, MicrophoneFrame, Pcm
 from calls.live.persona import EXCUSE, GO_AHEAD
 from calls.live.tts import LineCache, VoiceStage, voice_key
+from calls.live.vad import SpeechStage
 from calls.ports import ProviderError
 from calls.providers.director import AuthoredLine, DirectorBrain, all_lines, likely_lines, prepare
 from calls.providers.kept_vectors import vectors_kept
@@ -20,6 +27,10 @@ from calls.services.live import OwnedCall
 logger = logging.getLogger(__name__)
 
 _WARM_TRIES = 3
+MEASURED_BY = "I would like to know what it costs, and what I get for it."
+MEASURED_TIMES = 3  # the best counts: the machine is busy with its own start
+MEASURED_WITHIN = 10.0  # seconds for one pass
+DEFAULT_VOICE = "af_heart"
 DIFFICULTIES = ("Beginner", "Advanced", "Elite")
 
 
@@ -51,6 +62,33 @@ class LiveEngines:
         """What no call should wait for: all packs with the vectors of their examples."""
         for pack in packs:
             await prepare(pack, self._providers.background_embedder, folder=self._vectors)
+
+    async def slots_measured(self, packs: Sequence[Mapping[str, Any]], *, own_speech: bool) -> int:
+        """How many calls this machine carries: a sentence is spoken, and recognised as in a call.
+
+        Without `own_speech` recognition runs on machines of somebody else and is no limit. An
+        engine that fails here leaves one: enough to find out more by.
+        """
+        persona = packs[0]["persona"]["voice"] if packs else DEFAULT_VOICE
+        providers = self._providers
+        try:
+            said = [pcm async for pcm in providers.voice.speak(MEASURED_BY, voice=persona)]
+            sound = np.concatenate(said)
+            words = [await self._words_seconds(sound) for _ in range(MEASURED_TIMES)]
+        except ProviderError as failure:
+            logger.warning("capacity not measured", extra={"error": type(failure).__name__})
+            return 1
+        share = await asyncio.to_thread(media_share, sound, providers.speech_detector().probability)
+        slots = slots_measured(words_seconds=min(words) if own_speech else None, media_share=share)
+        facts = {"slots": slots, "words_ms": round(1000 * min(words)), "media": round(share, 4)}
+        logger.info("capacity measured", extra=facts)
+        return slots
+
+    async def _words_seconds(self, sound: Pcm) -> float:
+        heard = Resampler48to16().resample(sound)
+        began = time.monotonic()
+        await self._providers.transcriber.live(heard, deadline=MEASURED_WITHIN)
+        return time.monotonic() - began
 
     async def warm_vectors(self, examples: Iterable[Sequence[str]]) -> None:
         """Of the rubrics' examples: whoever scores the first call of a machine waits for less."""
@@ -100,3 +138,13 @@ def _excuses(pack: Mapping[str, Any]) -> list[AuthoredLine]:
     persona = pack["persona"]
     speed = float(persona.get("speed", 1.0))
     return [AuthoredLine(text, persona["voice"], speed) for text in (EXCUSE, GO_AHEAD)]
+
+
+def media_share(sound: Pcm, detect: Callable[[Pcm], float]) -> float:
+    """The share of a core that the audio of one call costs: both directions, and the detector."""
+    packets, decode = encode_clip(sound), OpusDecoder().decode
+    speech = SpeechStage(detect, Resampler48to16().resample)
+    began = time.thread_time()
+    for number, packet in enumerate(packets):
+        speech.push(MicrophoneFrame(number * FRAME_SECONDS, decode(packet), packet))
+    return (time.thread_time() - began) / (len(packets) * FRAME_SECONDS)

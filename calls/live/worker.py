@@ -18,6 +18,8 @@ from channels.layers import BaseChannelLayer
 from django.db import DatabaseError, connections
 from redis.exceptions import RedisError
 
+from calls.live.capacity import LOOK_SECONDS as LAG_LOOK_SECONDS
+from calls.live.capacity import WINDOW_SECONDS, Admission
 from calls.live.conversation import CallBrief, Engines
 from calls.live.events import Part, Turn
 from calls.live.peer import PeerError, PeerSettings
@@ -125,7 +127,7 @@ class Worker:
         make_engines: MakeEngines,
     ) -> None:
         self._host = host
-        self._slots = slots
+        self._admission = Admission(slots)
         self._layer = layer
         self._peers = peers
         self._make_engines = make_engines
@@ -146,16 +148,18 @@ class Worker:
 
     async def run(self) -> None:
         """Serve until `drain` is done; what is live then is left to other workers."""
-        worker = await self._database(services.worker_register, host=self._host, slots=self._slots)
+        slots = self._admission.slots
+        worker = await self._database(services.worker_register, host=self._host, slots=slots)
         self.id, self._renewed = worker.pk, asyncio.get_running_loop().time()
-        logger.info("live worker ready", extra={"worker_id": self.id, "slots": self._slots})
+        logger.info("live worker ready", extra={"worker_id": self.id, "slots": slots})
         beat = asyncio.create_task(self._beat())
+        watch = asyncio.create_task(self._watch_lag())
         listen = asyncio.create_task(self._listen())
         send = asyncio.create_task(self._send_all())
         try:
             await self._stopping.wait()
         finally:
-            await _end(listen)
+            await _end(listen, watch)
             await self._leave(beat)
             await _end(send)
 
@@ -208,7 +212,13 @@ class Worker:
         calls, asked_at = list(self._sessions), asyncio.get_running_loop().time()
         try:
             held = await asyncio.wait_for(
-                self._database(services.worker_beat, worker_id=self.id, calls=calls), BEAT_WITHIN
+                self._database(
+                    services.worker_beat,
+                    worker_id=self.id,
+                    calls=calls,
+                    slots=self._admission.limit,
+                ),
+                BEAT_WITHIN,
             )
         except (DatabaseError, TimeoutError):
             logger.warning("lease could not be renewed")
@@ -224,6 +234,21 @@ class Worker:
             if session is not None:
                 logger.warning("call let go", extra={"call_id": session.brief.public_id})
                 await session.abandon()
+
+    async def _watch_lag(self) -> None:
+        """A loop that runs late delays the sound of all calls: then take fewer."""
+        loop = asyncio.get_running_loop()
+        while True:
+            late = []
+            window_ends = loop.time() + WINDOW_SECONDS
+            while (due := loop.time() + LAG_LOOK_SECONDS) < window_ends:
+                await asyncio.sleep(LAG_LOOK_SECONDS)
+                late.append(loop.time() - due)
+            before = self._admission.limit
+            now = self._admission.window(late, calls=self.calls)
+            if now != before:
+                facts = {"worker_id": self.id, "calls": self.calls, "slots": now}
+                logger.warning("worker takes another number of calls", extra=facts)
 
     # -- messages
 

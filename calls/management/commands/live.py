@@ -31,7 +31,9 @@ class Command(BaseCommand):
     help = "Carry live calls until stopped. SIGTERM drains, SIGINT stops at once."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--slots", type=int, default=settings.LIVE_SLOTS)
+        parser.add_argument(
+            "--slots", type=int, default=settings.LIVE_SLOTS, help="calls at once; 0: measured"
+        )
         parser.add_argument(
             "--drain", type=float, default=3600.0, help="seconds that SIGTERM leaves live calls"
         )
@@ -54,6 +56,8 @@ async def _serve(*, slots: int, drain: float) -> None:
         lines = settings.VAR_DIR / "live" / "lines"
         engines = LiveEngines(providers, vectors=settings.VECTORS_DIR, lines=lines)
         await engines.prepare(packs)
+        own_speech = settings.SPEECH_URL.startswith("http+unix:")
+        slots = slots or await engines.slots_measured(packs, own_speech=own_speech)
         warming = asyncio.create_task(
             _warm(engines, providers.background_embedder, packs, examples)
         )
