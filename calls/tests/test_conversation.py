@@ -12,6 +12,7 @@ import pytest
 from calls.live.codec import SILENT_PACKET, OpusEncoder, Resampler48to16
 from calls.live.conversation import CallBrief, Conversation, Engines, Surroundings
 from calls.live.events import FRAME_SAMPLES, FRAME_SECONDS
+from calls.live.persona import EXCUSE
 from calls.live.pipeline import Pipeline
 from calls.live.recorder import Recorder
 from calls.live.stt import Ear
@@ -387,3 +388,77 @@ async def test_both_sides_are_recorded_on_one_time_line(stage):
     await call.conversation.close()
     await asyncio.sleep(0.01)
     assert not call.tasks
+
+
+async def test_a_line_that_was_down_makes_the_persona_say_her_sentence_again(tmp_path):
+    lines = ["A first short one.", "A second one that is cut.", "And a third."]
+    stage = Stage(tmp_path, texts=["Do you like it?"], replies=[lines])
+    stage.conversation.begin()
+    await stage.quiet(2)
+    await stage.speak(1)
+    while stage.conversation._reply is None or len(stage.conversation._reply.lines) < 3:
+        await stage.quiet(0.02)
+    first, second, _ = stage.conversation._reply.lines
+    while second.started_at is None or stage.now < second.started_at + 0.5:
+        await stage.quiet(0.02)
+    since = first.ended_at - 0.1  # it was down before anybody noticed
+    stage.conversation.line_down()
+    heard = len(stage.sent)
+    await stage.quiet(3)
+    assert set(stage.sent[heard:]) == {SILENT_PACKET}
+    back = stage.now
+    stage.conversation.line_up(since)
+    await stage.quiet(6)
+    assert stage.said("assistant")[1:] == [
+        "A first short one. A second one that is cut. And a third."
+    ]
+    assert first.started_at >= back and second.started_at > first.started_at
+    assert second.ended_at - second.started_at > 1.4  # whole, from its beginning
+    turn = stage.turns[-1]
+    assert not turn.interrupted and turn.latency["total"] < 3000
+    assert stage.brain.said[-1] == (turn.text, True)
+
+
+async def test_a_sentence_that_ended_while_the_line_went_down_is_said_again(tmp_path):
+    stage = Stage(tmp_path, texts=["Well?"], replies=[])
+    stage.conversation.begin()
+    await stage.quiet(1.5)
+    [turn] = stage.turns
+    stage.conversation.line_down()
+    await stage.quiet(2)
+    stage.conversation.line_up(turn.end - 0.1)
+    await stage.quiet(1.5)
+    assert stage.said("assistant") == ["Hello?", "Hello?"]
+    assert len(stage.brain.said) == 1  # it knows that it said it, once
+
+
+async def test_a_line_that_comes_back_with_nothing_lost_says_nothing(tmp_path):
+    stage = Stage(tmp_path, texts=["Well?"], replies=[])
+    stage.conversation.begin()
+    await stage.quiet(3)
+    stage.conversation.line_down()
+    await stage.quiet(2)
+    stage.conversation.line_up(stage.now - 2)
+    await stage.quiet(1)
+    assert stage.said("assistant") == ["Hello?"]
+
+
+async def test_what_stands_holds_the_turn_that_is_not_answered_yet(tmp_path):
+    stage = Stage(tmp_path, texts=["Do you like it?"], replies=[["I do, very much so."]])
+    stage.conversation.begin()
+    await stage.quiet(2)
+    await stage.speak(1)
+    while stage.said("user") == []:
+        await stage.quiet(0.02)
+    standing = stage.conversation.standing()
+    assert standing["heard"]["text"] == "Do you like it?"
+    assert standing["brain"] == {"state": 0}  # before it was answered
+    await stage.quiet(3)
+    assert stage.conversation.standing() == {"brain": {"state": 1}, "heard": None}
+
+    other = Stage(tmp_path, texts=["?"], replies=[["I do, very much so."]])
+    other.conversation.resume(standing)
+    await other.quiet(6)
+    assert other.said("assistant") == [f"{EXCUSE} I do, very much so."]
+    assert other.brain.said == [("I do, very much so.", True)]  # nothing of the excuse
+    assert other.brain.heard[0].text == "Do you like it?"
