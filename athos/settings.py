@@ -257,6 +257,25 @@ JUDGE_MODEL = env.str("JUDGE_MODEL", default="")
 JUDGE_API_KEY = env.str("JUDGE_API_KEY", default="")
 if JUDGE_URL and not JUDGE_MODEL:
     raise ImproperlyConfigured("JUDGE_URL needs JUDGE_MODEL.")
+
+
+def _engine(kind: str) -> dict[str, str]:
+    """`<KIND>_URL`, `_MODEL`, `_API_KEY`: an OpenAI-compatible engine; empty without a URL."""
+    url, model = env.str(f"{kind}_URL", default=""), env.str(f"{kind}_MODEL", default="")
+    if url and not model:
+        raise ImproperlyConfigured(f"{kind}_URL needs {kind}_MODEL.")
+    key = env.str(f"{kind}_API_KEY", default="")
+    return {"url": url.rstrip("/"), "model": model, "key": key} if url else {}
+
+
+CHAT = _engine("CHAT")  # phrases what the persona means to say; empty: authored lines
+TRANSCRIPTION = _engine("TRANSCRIPTION")  # hears the rep during a call; empty: SPEECH_URL
+VOICE = _engine("VOICE")  # speaks; empty: SPEECH_URL
+VOICE_NAMES = env.json("VOICE_NAMES", default={})  # persona's voice -> the engine's, "*": all
+if not isinstance(VOICE_NAMES, dict) or not all(isinstance(v, str) for v in VOICE_NAMES.values()):
+    raise ImproperlyConfigured('VOICE_NAMES needs the form {"af_bella": "nova", "*": "alloy"}.')
+# Bases that tenants may choose though they are not on the public internet.
+PROVIDER_LOCAL_URLS = env.list("PROVIDER_LOCAL_URLS", default=[])
 TRANSCRIBER = env.str("TRANSCRIBER", default="faster-whisper")
 if TRANSCRIBER not in {"faster-whisper", "openai-whisper"}:
     raise ImproperlyConfigured("TRANSCRIBER must be faster-whisper or openai-whisper.")

@@ -492,6 +492,25 @@ class RetentionRound(TenantRow, DueRow):
         constraints = [models.UniqueConstraint(fields=["tenant"], name="retention_round_once")]
 
 
+class Provider(TenantRow):
+    """An engine that a tenant chose for its calls, with a key of its own (docs/providers.md)."""
+
+    class Kind(models.TextChoices):
+        CHAT = "chat"  # phrases what the persona means
+        TRANSCRIPTION = "transcription"  # hears the rep
+        SPEECH = "speech"  # is the persona's voice
+
+    kind = models.CharField(max_length=13, choices=Kind)
+    url = models.CharField(max_length=2048)  # a base such as https://host/v1
+    model = models.CharField(max_length=200)
+    sealed_key = models.TextField(blank=True)  # under ENCRYPTION_KEYS; empty: none is needed
+    voices = models.JSONField(default=dict, blank=True)  # persona's voice -> the engine's
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "kind"], name="provider_once")]
+
+
 class LiveWorker(models.Model):
     """A process that carries calls. Belongs to no tenant."""
 

@@ -5,7 +5,7 @@ audio is mono. `Pcm` is int16; its sample rate stands beside it. Waiting methods
 `ProviderUnavailable` (a retry may help) or `ProviderRefused` (it will not).
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -77,10 +77,14 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One sentence for the persona to say. `cue` tells why: state and choice, for the log."""
+    """One sentence for the persona to say. `cue` tells why: state and choice, for the log.
+
+    An authored line's sound is kept for the next time; words made for this call are not.
+    """
 
     text: str
     cue: Mapping[str, Any] = field(default_factory=dict)
+    authored: bool = True
 
 
 class SpeechDetector(Protocol):
@@ -129,15 +133,18 @@ class Embedder(Protocol):
 
 
 class PersonaBrain(Protocol):
-    """Decides what the persona says. One per call; keeps the state of the conversation."""
+    """Decides what the persona says. One per call; keeps the state of the conversation.
 
-    def opening(self) -> AsyncIterator[Line]:
+    Closing a reply before its end stops whatever makes it.
+    """
+
+    def opening(self) -> AsyncGenerator[Line, None]:
         """The persona speaks first."""
         ...
 
-    def reply(self, heard: Heard) -> AsyncIterator[Line]: ...
+    def reply(self, heard: Heard) -> AsyncGenerator[Line, None]: ...
 
-    def silence(self, seconds: float) -> AsyncIterator[Line]:
+    def silence(self, seconds: float) -> AsyncGenerator[Line, None]:
         """The rep has said nothing for a while. May yield nothing."""
         ...
 

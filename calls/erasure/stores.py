@@ -39,6 +39,7 @@ KEPT: Mapping[str, str] = {
     "calls_erasure": "the receipt; its subject is sealed, and emptied at the end",
     "calls_liveslot": "names a call by an internal id, until it ends or is erased",
     "calls_liveworker": "processes",
+    "calls_provider": "addresses and sealed keys of a tenant's engines",
     "calls_retentionround": "due times",
     "django_content_type": "names of models",
     "django_migrations": "names of migrations",

@@ -5,7 +5,8 @@ Knows the stages and the ports, no connection and no database. Times are seconds
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -59,7 +60,10 @@ class CallBrief:
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """The ports of one call. `detect` keeps state, so it is this call's own."""
+    """The ports of one call. `detect` keeps state, so it is this call's own.
+
+    `excuses` are lines for when the voice fails; said only where their sound is at hand.
+    """
 
     detect: Callable[[Pcm], float]
     turn_detector: TurnDetector
@@ -67,6 +71,7 @@ class Engines:
     brain: PersonaBrain
     voice: Voice
     lines: LineCache
+    excuses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,7 +375,7 @@ class Conversation:
 
     def _answer(
         self,
-        lines: AsyncIterator[Line],
+        lines: AsyncGenerator[Line, None],
         answering: _Answering | None,
         *,
         confirmed: bool = True,
@@ -387,18 +392,20 @@ class Conversation:
         self.playout.stop()
 
     async def _speak(
-        self, reply: SpokenReply, lines: AsyncIterator[Line], answering: _Answering | None
+        self, reply: SpokenReply, lines: AsyncGenerator[Line, None], answering: _Answering | None
     ) -> None:
         marks = answering.marks if answering is not None else {}
         try:
-            async for line in lines:
-                marks.setdefault("brain", self._around.now())
-                await self._speak_line(reply, line, marks)
+            async with aclosing(lines):  # a model that writes them stops with us
+                async for line in lines:
+                    marks.setdefault("brain", self._around.now())
+                    await self._speak_line(reply, line, marks)
         except ProviderError as failure:
             self._log_failure("persona could not speak", failure)
             reply.failed = True
             if reply.confirmed:
                 self._failed()
+            await self._excuse(reply, marks)
         else:
             self._failures = 0
         finally:
@@ -413,7 +420,7 @@ class Conversation:
         clip = Clip()
         added = False
         try:
-            async for packets in self._voice.packets(line.text):
+            async for packets in self._voice.packets(line.text, keep=line.authored):
                 clip.extend(packets)
                 if packets and not added:
                     marks.setdefault("voice", self._around.now())
@@ -432,6 +439,20 @@ class Conversation:
             self.playout.add(number, clip)
         else:
             reply.waiting.append((number, clip))
+
+    async def _excuse(self, reply: SpokenReply, marks: dict[str, float]) -> None:
+        """The voice failed, perhaps in the middle of a word: say what was made in time of peace."""
+        marks.setdefault("brain", self._around.now())
+        for text in self._engines.excuses:
+            packets = await self._voice.known(text)
+            if packets is not None:
+                self._line_number += 1
+                line = SpokenLine(self._line_number, text, {"excuse": True}, made=True)
+                reply.lines.append(line)
+                reply.packets = reply.packets or packets
+                marks.setdefault("voice", self._around.now())
+                self._say(reply, line.number, Clip(packets, closed=True))
+                return
 
     def _failed(self) -> None:
         self._failures += 1

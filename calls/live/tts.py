@@ -88,10 +88,16 @@ class VoiceStage:
         self._cache = cache
         self._voice_key = voice_key  # voice, speed and model version
 
-    async def packets(self, text: str) -> AsyncIterator[list[bytes]]:
-        """The line as Opus packets: at once when it was said before, else as it is made."""
-        key = f"{self._voice_key}|{text}"
-        known = await asyncio.to_thread(self._cache.get, key)
+    async def known(self, text: str) -> list[bytes] | None:
+        """The whole line if it was made before."""
+        return await asyncio.to_thread(self._cache.get, f"{self._voice_key}|{text}")
+
+    async def packets(self, text: str, *, keep: bool = True) -> AsyncIterator[list[bytes]]:
+        """The line as Opus packets: at once when it was said before, else as it is made.
+
+        Only what was authored is to be kept: a line made for one call may name its rep.
+        """
+        known = await self.known(text) if keep else None
         if known is not None:
             yield known
             return
@@ -104,7 +110,8 @@ class VoiceStage:
         packets = encoder.finish()
         made += packets
         yield packets
-        await asyncio.to_thread(self._cache.put, key, made)
+        if keep:
+            await asyncio.to_thread(self._cache.put, f"{self._voice_key}|{text}", made)
 
     async def warm(self, text: str) -> None:
         """Make the line now, so that it is there when it is needed."""

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -18,10 +19,19 @@ from calls.live.events import FRAME_SECONDS, MicrophoneFrame, Pcm
 from calls.live.persona import EXCUSE, GO_AHEAD
 from calls.live.tts import LineCache, VoiceStage, voice_key
 from calls.live.vad import SpeechStage
-from calls.ports import ProviderError
-from calls.providers.director import AuthoredLine, DirectorBrain, all_lines, likely_lines, prepare
+from calls.ports import ProviderError, Voice
+from calls.providers.director import (
+    EXCUSES,
+    AuthoredLine,
+    DirectorBrain,
+    all_lines,
+    excuses,
+    likely_lines,
+    prepare,
+)
+from calls.providers.free_text import FreeTextBrain
 from calls.providers.kept_vectors import vectors_kept
-from calls.providers.registry import Providers
+from calls.providers.registry import Choices, Chosen, Providers
 from calls.services.live import OwnedCall
 
 logger = logging.getLogger(__name__)
@@ -31,17 +41,33 @@ MEASURED_BY = "I would like to know what it costs, and what I get for it."
 MEASURED_TIMES = 3  # the best counts: the machine is busy with its own start
 MEASURED_WITHIN = 10.0  # seconds for one pass
 DEFAULT_VOICE = "af_heart"
+ChoicesOf = Callable[[uuid.UUID], Awaitable[Choices]]  # of a tenant
 DIFFICULTIES = ("Beginner", "Advanced", "Elite")
 
 
 class LiveEngines:
     """What all calls of a process share. The folders keep vectors and lines between starts."""
 
-    def __init__(self, providers: Providers, *, vectors: Path, lines: Path) -> None:
+    def __init__(
+        self,
+        providers: Providers,
+        *,
+        vectors: Path,
+        lines: Path,
+        choices: ChoicesOf | None = None,
+    ) -> None:
         self.busy: Callable[[], bool] = lambda: False  # while it is, nothing is made ahead
         self._providers = providers
         self._vectors = vectors
         self._lines = LineCache(lines)
+        self._choices = choices
+        self._warming: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """End what is being made ahead for calls."""
+        for task in self._warming:
+            task.cancel()
+        await asyncio.gather(*self._warming, return_exceptions=True)
 
     async def for_call(self, call: OwnedCall) -> Engines:
         """The engines of one call; its detector and its brain are its own."""
@@ -49,14 +75,38 @@ class LiveEngines:
         await prepare(call.pack, providers.embedder, folder=self._vectors)
         with suppress(ProviderError):  # tells the speech process that a call is live from now on
             await providers.embedder.embed(("ready",))
+        chosen = await self._chosen(call)
+        brain = DirectorBrain(call.pack, call.difficulty, call.seed, providers.embedder)
+        self._excuses_ahead(brain, chosen.voice)
         return Engines(
             detect=providers.speech_detector().probability,
             turn_detector=providers.turn_detector,
-            transcriber=providers.transcriber,
-            brain=DirectorBrain(call.pack, call.difficulty, call.seed, providers.embedder),
-            voice=providers.voice,
+            transcriber=chosen.transcriber,
+            brain=FreeTextBrain(brain, chosen.chat) if chosen.chat is not None else brain,
+            voice=chosen.voice,
             lines=self._lines,
+            excuses=excuses(brain.pack, "lost_thread"),
         )
+
+    async def _chosen(self, call: OwnedCall) -> Chosen:
+        """The tenant's own engines, where it chose some."""
+        if self._choices is None:
+            return self._providers.default
+        return await self._providers.chosen(await self._choices(call.tenant_id))
+
+    def _excuses_ahead(self, brain: DirectorBrain, voice: Voice) -> None:
+        """In this call's voice, so that they are at hand should the voice fail in the call."""
+        texts = [text for name in EXCUSES for text in excuses(brain.pack, name)]
+        persona = brain.pack.persona
+        lines = [AuthoredLine(text, persona.voice, persona.speed) for text in texts]
+        task = asyncio.create_task(self._make_ahead(lines, voice))
+        self._warming.add(task)
+        task.add_done_callback(self._warming.discard)
+
+    async def _make_ahead(self, lines: Sequence[AuthoredLine], voice: Voice) -> None:
+        for line in lines:
+            with suppress(ProviderError):
+                await self._stage(line, voice).warm(line.text)
 
     async def prepare(self, packs: Iterable[Mapping[str, Any]]) -> None:
         """What no call should wait for: all packs with the vectors of their examples."""
@@ -115,15 +165,11 @@ class LiveEngines:
         logger.info("lines are warm", extra={"removed": removed})
 
     async def _warm_lines(self, lines: Iterable[AuthoredLine]) -> None:
-        voice = self._providers.background_voice
+        voice = self._providers.default.background_voice
         for line in lines:
             while self.busy():  # noqa: ASYNC110 - a look a second is all it takes
                 await asyncio.sleep(1.0)
-            stage = VoiceStage(
-                speak=partial(voice.speak, voice=line.voice, speed=line.speed),
-                cache=self._lines,
-                voice_key=voice_key(voice.version, line.voice, line.speed),
-            )
+            stage = self._stage(line, voice)
             for _ in range(_WARM_TRIES):
                 try:
                     await stage.warm(line.text)
@@ -131,6 +177,13 @@ class LiveEngines:
                     await asyncio.sleep(5.0)
                 else:
                     break
+
+    def _stage(self, line: AuthoredLine, voice: Voice) -> VoiceStage:
+        return VoiceStage(
+            speak=partial(voice.speak, voice=line.voice, speed=line.speed),
+            cache=self._lines,
+            voice_key=voice_key(voice.version, line.voice, line.speed),
+        )
 
 
 def _excuses(pack: Mapping[str, Any]) -> list[AuthoredLine]:

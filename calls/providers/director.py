@@ -7,7 +7,7 @@ patterns and words alone.
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from calls.providers.kept_vectors import vectors_kept
 logger = logging.getLogger(__name__)
 
 EMBED_DEADLINE = 0.3  # seconds, where somebody waits for the answer
+EXCUSES = ("thinking", "lost_thread")  # lines for when words or their sound do not come
 MOST_READY = 100  # packs kept ready in one process
 
 _ready: OrderedDict[str, Index] = OrderedDict()
@@ -70,12 +71,12 @@ class DirectorBrain:
         """Whether likeness is judged by sentence vectors too."""
         return self._embedder is not None
 
-    async def opening(self) -> AsyncIterator[Line]:
+    async def opening(self) -> AsyncGenerator[Line, None]:
         self._state, reply = decide_opening(self.pack, self._state)
         for line in _lines(reply):
             yield line
 
-    async def reply(self, heard: Heard) -> AsyncIterator[Line]:
+    async def reply(self, heard: Heard) -> AsyncGenerator[Line, None]:
         vectors = await self._vectors(heard.text)
         expecting = self.pack.concerns.get(self._state.expecting)
         hearing = hear(
@@ -89,7 +90,7 @@ class DirectorBrain:
         for line in _lines(reply):
             yield line
 
-    async def silence(self, seconds: float) -> AsyncIterator[Line]:
+    async def silence(self, seconds: float) -> AsyncGenerator[Line, None]:
         self._state, reply = decide_silence(self.pack, self._state, seconds)
         for line in _lines(reply):
             yield line
@@ -152,11 +153,17 @@ def all_lines(pack: Mapping[str, Any], difficulty: str) -> list[AuthoredLine]:
     return _authored(loaded, difficulty, _reachable(loaded, difficulty))
 
 
+def excuses(pack: Pack, name: str) -> tuple[str, ...]:
+    """What to say when the words are slow or lost; none in a pack that was written without."""
+    return pack.lines[name].groups["any"] if name in pack.lines else ()
+
+
 def likely_lines(pack: Mapping[str, Any], difficulty: str) -> list[AuthoredLine]:
     """What comes up in nearly every call, the first words first: to be made before the rest."""
     loaded = pack_load(pack)
     openers = [i.replies for i in loaded.intents.values() if i.stage == "opening" and i.replies]
-    listening = [loaded.lines[n] for n in ("acknowledge", "next", "clarify", "silence_first")]
+    names = ("acknowledge", "next", "clarify", "silence_first", *EXCUSES)
+    listening = [loaded.lines[n] for n in names if n in loaded.lines]
     firsts = [
         c.raises for c in loaded.concerns.values() if c.takes[difficulty] and c.when.turns <= 2
     ]

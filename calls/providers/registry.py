@@ -1,100 +1,160 @@
-"""One table per kind of engine: the name in the settings, and how it is made.
+"""The engines of a process, and those that a tenant chose instead.
 
 Nothing here reads settings; whoever starts a process passes them in, in `EngineChoice`.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
-from calls.ports import FullTranscriber
+from calls.ports import FullTranscriber, Transcriber, Voice
+from calls.providers.chat import OpenAIChat
+from calls.providers.choices import ProviderChoice
 from calls.providers.embedder import OpenAIEmbedder
 from calls.providers.openai_whisper import OpenAIWhisperTranscriber
 from calls.providers.silero import SileroDetector
 from calls.providers.smart_turn import SmartTurnDetector
 from calls.providers.speech_client import Priority, SpeechClient
-from calls.providers.transcriber import OpenAITranscriber
+from calls.providers.transcriber import OpenAITranscriber, SparedTranscriber
 from calls.providers.voice import OpenAIVoice
+from webhooks.addresses import Network
 
-Made = TypeVar("Made")
-MakeVoice = Callable[[SpeechClient, Priority], OpenAIVoice]
+MOST_CLIENTS = 256  # kept open; the one used longest ago is closed
+VOICE_QUIET = 1.8  # seconds without a byte of sound from a vendor, until its line is given up
 
-TRANSCRIBERS: Mapping[str, Callable[[SpeechClient], OpenAITranscriber]] = {
-    "speech": OpenAITranscriber,
-    "openai": partial(OpenAITranscriber, live_model="whisper-1", full_model="whisper-1"),
-}
+Choices = Mapping[str, ProviderChoice]  # by kind
+
 # For the record, after the call. The first answers at SPEECH_URL, the second in this process.
 FULL_TRANSCRIBERS: Mapping[str, Callable[[SpeechClient, Path], FullTranscriber]] = {
     "faster-whisper": lambda client, models: OpenAITranscriber(client),
     "openai-whisper": lambda client, models: OpenAIWhisperTranscriber(models),
 }
-VOICES: Mapping[str, MakeVoice] = {
-    "speech": lambda client, priority: OpenAIVoice(client, priority=priority),
-    "openai": lambda client, priority: OpenAIVoice(
-        client, model="tts-1", version="openai-tts-1", engine_of_voice={}, priority=priority
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
 class EngineChoice:
-    """What a deployment uses. `local_url` is our speech process, `url` and `key` any other place.
+    """What a deployment uses. `local_url` is our speech process, or one that speaks like it.
 
-    The vectors are always ours: the director's thresholds were measured with them.
+    `choices` are the operator's other engines. The vectors are always ours: the director's
+    thresholds were measured with them. To networks in `refused` no tenant's engine is asked.
     """
 
     models: Path
     local_url: str
-    transcriber: str = "speech"
-    voice: str = "speech"
-    url: str = ""
-    key: str = ""
+    local_key: str = ""
+    choices: Choices = field(default_factory=dict)
+    refused: Sequence[Network] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The engines of one call that may be somebody else's. Without `chat` words are authored."""
+
+    transcriber: Transcriber
+    voice: Voice
+    background_voice: Voice
+    chat: OpenAIChat | None
 
 
 @dataclass(frozen=True, slots=True)
 class Providers:
     """The engines of one process. Those in the background wait behind what a live call asks."""
 
-    transcriber: OpenAITranscriber
-    voice: OpenAIVoice
-    background_voice: OpenAIVoice
     embedder: OpenAIEmbedder
     background_embedder: OpenAIEmbedder
     turn_detector: SmartTurnDetector
     speech_detector: Callable[[], SileroDetector]  # one per call
+    default: Chosen
+    _local: SpeechClient
+    _clients: "_Clients"
+    _choices: Choices
+
+    async def chosen(self, choices: Choices) -> Chosen:
+        """The engines with a tenant's choices, before the operator's, before our own."""
+        wanted = {**self._choices, **choices}
+        clients = {kind: await self._clients.get(choice) for kind, choice in wanted.items()}
+        return _chosen(self._local, wanted, clients)
 
 
 @asynccontextmanager
 async def open_providers(choice: EngineChoice) -> AsyncIterator[Providers]:
     """Everything a live worker or a job needs, on this event loop, closed at the end."""
-    make_transcriber = _named(TRANSCRIBERS, choice.transcriber)
-    make_voice = _named(VOICES, choice.voice)
-    local = SpeechClient(choice.local_url)
-    remote = SpeechClient(choice.url or choice.local_url, choice.key)
+    local = SpeechClient(choice.local_url, choice.local_key)
     turn_detector = SmartTurnDetector(choice.models)
-    hearing = local if choice.transcriber == "speech" else remote
-    speaking = local if choice.voice == "speech" else remote
+    clients = _Clients(choice.refused)
     try:
+        own = {kind: await clients.get(each) for kind, each in choice.choices.items()}
         yield Providers(
-            transcriber=make_transcriber(hearing),
-            voice=make_voice(speaking, "live"),
-            background_voice=make_voice(speaking, "batch"),
             embedder=OpenAIEmbedder(local),
             background_embedder=OpenAIEmbedder(local, priority="batch"),
             turn_detector=turn_detector,
             speech_detector=partial(SileroDetector, choice.models),
+            default=_chosen(local, choice.choices, own),
+            _local=local,
+            _clients=clients,
+            _choices=choice.choices,
         )
     finally:
         turn_detector.close()
         await local.close()
-        await remote.close()
+        await clients.close()
 
 
-def _named(table: Mapping[str, Made], name: str) -> Made:
-    try:
-        return table[name]
-    except KeyError as problem:
-        raise ValueError(f"There is no engine '{name}', only {', '.join(table)}.") from problem
+def _chosen(local: SpeechClient, wanted: Choices, clients: Mapping[str, SpeechClient]) -> Chosen:
+    transcriber: Transcriber = OpenAITranscriber(local)
+    if hears := wanted.get("transcription"):
+        client = clients["transcription"]
+        remote = OpenAITranscriber(client, live_model=hears.model, verbose=False)
+        transcriber = SparedTranscriber(remote, spare=transcriber)
+    writes = wanted.get("chat")
+    return Chosen(
+        transcriber=transcriber,
+        voice=_voice(local, wanted, clients, "live"),
+        background_voice=_voice(local, wanted, clients, "batch"),
+        chat=OpenAIChat(clients["chat"], writes.model) if writes else None,
+    )
+
+
+def _voice(
+    local: SpeechClient, wanted: Choices, clients: Mapping[str, SpeechClient], priority: Priority
+) -> Voice:
+    speaks = wanted.get("speech")
+    if speaks is None:
+        return OpenAIVoice(local, priority=priority)
+    return OpenAIVoice(
+        clients["speech"],
+        model=speaks.model,
+        # Sound is kept by this: one tenant's voice is never another's, though the names be alike.
+        version=f"{speaks.owner}|{speaks.url}|{speaks.model}|{sorted(speaks.voices.items())}",
+        engine_of_voice={},
+        name_of_voice=speaks.voice,
+        priority=priority,
+        quiet=VOICE_QUIET,
+    )
+
+
+class _Clients:
+    """One HTTP client per address and key, so that a call finds an open connection."""
+
+    def __init__(self, refused: Sequence[Network]) -> None:
+        self._refused = refused
+        self._open: OrderedDict[tuple[str, str, bool], SpeechClient] = OrderedDict()
+
+    async def get(self, choice: ProviderChoice) -> SpeechClient:
+        key = (choice.url, choice.key, choice.checked)
+        if key not in self._open:
+            self._open[key] = SpeechClient(
+                choice.url, choice.key, checked=choice.checked, refused=self._refused
+            )
+        self._open.move_to_end(key)
+        while len(self._open) > MOST_CLIENTS:
+            _, oldest = self._open.popitem(last=False)
+            await oldest.close()  # a call that still has it opens it again with its next request
+        return self._open[key]
+
+    async def close(self) -> None:
+        for client in self._open.values():
+            await client.close()

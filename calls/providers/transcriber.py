@@ -1,6 +1,7 @@
 """Words from an OpenAI-compatible `/audio/transcriptions`: fast in the call, full after it."""
 
 import io
+import logging
 import wave
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,15 +9,30 @@ from typing import Any
 import aiohttp
 import numpy as np
 
-from calls.ports import SPEECH_RATE, Pcm, ProviderUnavailable, Segment, Transcript, Word
+from calls.ports import (
+    SPEECH_RATE,
+    Pcm,
+    ProviderError,
+    ProviderUnavailable,
+    Segment,
+    Transcriber,
+    Transcript,
+    Word,
+)
 from calls.providers.speech_client import SpeechClient
 
+logger = logging.getLogger(__name__)
+
+FIRST_WITHIN = 1.5  # seconds that another engine has, before ours is asked
 HINT_CHARACTERS = 300
 PREVIOUS_CHARACTERS = 300
 
 
 class OpenAITranscriber:
-    """`live_model` answers within a deadline, `full_model` brings the time of every word."""
+    """`live_model` answers within a deadline, `full_model` brings the time of every word.
+
+    `verbose` asks for the segments of live words as well; some vendors' models know only the text.
+    """
 
     def __init__(
         self,
@@ -25,16 +41,19 @@ class OpenAITranscriber:
         live_model: str = "whisper-base-live",
         full_model: str = "whisper-base",
         language: str = "en",
+        verbose: bool = True,
     ) -> None:
         self._client = client
         self._live_model = live_model
         self._full_model = full_model
         self._language = language
+        self._verbose = verbose
 
     async def live(
         self, pcm: Pcm, *, hints: Sequence[str] = (), previous: str = "", deadline: float = 2.0
     ) -> Transcript:
-        form = self._form(pcm, self._live_model, prompt(hints, previous))
+        wanted = "verbose_json" if self._verbose else "json"
+        form = self._form(pcm, self._live_model, prompt(hints, previous), wanted)
         answer = await self._client.post(
             "/audio/transcriptions", body=form, priority="live", seconds=deadline
         )
@@ -42,7 +61,7 @@ class OpenAITranscriber:
 
     async def full(self, pcm: Pcm, *, hints: Sequence[str] = ()) -> Transcript:
         """Words with times, for the record. 16 kHz, up to 30 minutes; may wait behind live work."""
-        form = self._form(pcm, self._full_model, prompt(hints, ""))
+        form = self._form(pcm, self._full_model, prompt(hints, ""), "verbose_json")
         form.add_field("timestamp_granularities[]", "word")
         seconds = 60.0 + 2.0 * len(pcm) / SPEECH_RATE
         answer = await self._client.post(
@@ -50,15 +69,38 @@ class OpenAITranscriber:
         )
         return transcript(answer)
 
-    def _form(self, pcm: Pcm, model: str, expected: str) -> aiohttp.FormData:
+    def _form(self, pcm: Pcm, model: str, expected: str, wanted: str) -> aiohttp.FormData:
         form = aiohttp.FormData()
         form.add_field("model", model)
         form.add_field("language", self._language)
-        form.add_field("response_format", "verbose_json")
+        form.add_field("response_format", wanted)
         if expected:
             form.add_field("prompt", expected)
         form.add_field("file", wav(pcm), filename="speech.wav", content_type="audio/wav")
         return form
+
+
+class SparedTranscriber:
+    """Somebody else's engine with a spare one of ours, for the words of a live call.
+
+    Asking the same engine again in the middle of a turn would only cost the turn.
+    """
+
+    def __init__(self, first: Transcriber, *, spare: Transcriber) -> None:
+        self._first = first
+        self._spare = spare
+
+    async def live(
+        self, pcm: Pcm, *, hints: Sequence[str] = (), previous: str = "", deadline: float = 2.0
+    ) -> Transcript:
+        within = min(deadline, FIRST_WITHIN)
+        try:
+            return await self._first.live(pcm, hints=hints, previous=previous, deadline=within)
+        except ProviderError as failure:
+            logger.warning("transcription fell back", extra={"error": type(failure).__name__})
+        return await self._spare.live(
+            pcm, hints=hints, previous=previous, deadline=max(0.1, deadline - within)
+        )
 
 
 def prompt(hints: Sequence[str], previous: str) -> str:

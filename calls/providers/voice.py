@@ -1,6 +1,6 @@
 """Sound from an OpenAI-compatible `/audio/speech`, as 48 kHz chunks while it is being made."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import numpy as np
 
@@ -17,7 +17,11 @@ ENGINE_OF_VOICE: Mapping[str, str] = {"heart": "hibari"}
 
 
 class OpenAIVoice:
-    """`priority` batch is for lines made ahead: they wait behind what somebody listens to."""
+    """`priority` batch is for lines made ahead: they wait behind what somebody listens to.
+
+    `name_of_voice` gives the engine's own name for a persona's voice; `quiet` are the seconds that
+    may pass without a byte of sound.
+    """
 
     def __init__(
         self,
@@ -26,25 +30,33 @@ class OpenAIVoice:
         model: str = "kokoro",
         version: str = "kokoro-v1.0-int8/1",
         engine_of_voice: Mapping[str, str] = ENGINE_OF_VOICE,
+        name_of_voice: Callable[[str], str] = str,
         priority: Priority = "live",
+        quiet: float | None = None,
     ) -> None:
         self.version = version
         self._client = client
         self._model = model
         self._engine_of_voice = engine_of_voice
+        self._name_of_voice = name_of_voice
         self._priority: Priority = priority
+        self._quiet = quiet
 
     async def speak(self, text: str, *, voice: str, speed: float = 1.0) -> AsyncIterator[Pcm]:
         body = {
             "model": self._engine_of_voice.get(voice, self._model),
             "input": text,
-            "voice": voice,
+            "voice": self._name_of_voice(voice),
             "speed": speed,
             "response_format": "pcm",
         }
         doubler, received, half = Doubler(), 0, b""
         async with self._client.stream(
-            "/audio/speech", body=body, priority=self._priority, seconds=SECONDS
+            "/audio/speech",
+            body=body,
+            priority=self._priority,
+            seconds=SECONDS,
+            quiet=self._quiet,
         ) as response:
             if int(response.headers.get("X-Sample-Rate", VENDOR_RATE)) != VENDOR_RATE:
                 raise ProviderRefused("The voice's sample rate is not 24 kHz.")

@@ -16,7 +16,7 @@ from calls.live.tts import LineCache
 from calls.models import Call, SandboxCall
 from calls.ports import Embedder, ProviderRefused, ProviderUnavailable, Voice
 from calls.providers.embedder import OpenAIEmbedder
-from calls.providers.registry import VOICES
+from calls.providers.voice import OpenAIVoice
 from calls.sandbox.conversation import Recorded, record, speak_by_text
 from calls.sandbox.scripts import scripts
 from calls.sandbox.services import EPOCH, sandbox_call_fail, sandbox_call_made
@@ -89,7 +89,7 @@ def _plan(claim: Claim[SandboxCall]) -> Plan:
 async def engines() -> AsyncIterator[tuple[Embedder, Voice]]:
     """Those of a live call, asked as work in the background: whoever talks goes first."""
     async with speech_client() as client:
-        yield OpenAIEmbedder(client, priority="batch"), VOICES["speech"](client, "batch")
+        yield OpenAIEmbedder(client, priority="batch"), OpenAIVoice(client, priority="batch")
 
 
 async def _spoken(plan: Plan) -> Recorded:

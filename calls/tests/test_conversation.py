@@ -16,7 +16,7 @@ from calls.live.persona import EXCUSE
 from calls.live.pipeline import Pipeline
 from calls.live.recorder import Recorder
 from calls.live.stt import Ear
-from calls.live.tts import LineCache
+from calls.live.tts import LineCache, VoiceStage, voice_key
 from calls.live.turns import TurnTaker
 from calls.live.vad import SpeechStage
 from calls.ports import Line, ProviderUnavailable, Transcript
@@ -89,6 +89,7 @@ class Stage:
 
     def __init__(self, tmp_path, *, texts, replies):
         self.brain, self.voice, self.ears = FakeBrain(replies), FakeVoice(), FakeEars(texts)
+        self.tmp_path = tmp_path
         self.messages, self.turns, self.parts, self.tasks = [], [], [], set()
         self.gave_up = False
         self.frame = 0
@@ -99,6 +100,7 @@ class Stage:
             brain=self.brain,
             voice=self.voice,
             lines=LineCache(tmp_path / "lines"),
+            excuses=("Not made.", "I lost my thread."),
         )
         turns, ear = TurnTaker(), Ear()
         around = Surroundings(
@@ -142,6 +144,13 @@ class Stage:
             self.frame += 1
             await asyncio.sleep(0.002 if self.tasks else 0)
             self.conversation.watch_silence()
+
+    def engines_voice(self):
+        return VoiceStage(
+            speak=lambda text: FakeVoice().speak(text, voice="af_bella"),
+            cache=LineCache(self.tmp_path / "lines"),
+            voice_key=voice_key("fake-1", "af_bella", 1.0),
+        )
 
     async def speak(self, seconds):
         await self._frames(seconds, 8000)
@@ -462,3 +471,37 @@ async def test_what_stands_holds_the_turn_that_is_not_answered_yet(tmp_path):
     assert other.said("assistant") == [f"{EXCUSE} I do, very much so."]
     assert other.brain.said == [("I do, very much so.", True)]  # nothing of the excuse
     assert other.brain.heard[0].text == "Do you like it?"
+
+
+async def test_a_voice_that_dies_in_the_middle_of_a_word_is_excused_with_what_was_made(stage):
+    call = stage(replies=[["I have had the same plan for nine years."]])
+    voice = call.engines_voice()
+    await voice.warm("I lost my thread.")
+    speak = call.voice.speak
+
+    async def dies(text, **options):
+        async for pcm in speak(text, **options):
+            yield pcm[: len(pcm) // 4]
+        raise ProviderUnavailable("died")
+
+    await call.quiet(1.0)
+    call.voice.speak = dies
+    await call.speak(1.0)
+    await call.quiet(4.0)
+    answer = call.turns[-1]
+    assert answer.role == "assistant" and answer.text.endswith("I lost my thread.")
+    assert answer.text.startswith("I have")
+    assert not call.gave_up
+
+
+async def test_the_sound_of_words_made_for_one_call_is_not_kept(stage, tmp_path):
+    async def reply(heard):
+        yield Line("Hi Sam, I do.", authored=False)
+
+    call = stage()
+    call.brain.reply = reply
+    await call.quiet(1.0)
+    await call.speak(1.0)
+    await call.quiet(2.0)
+    assert call.said("assistant") == ["Hello?", "Hi Sam, I do."]
+    assert len(list((tmp_path / "lines").rglob("*.opus-packets"))) == 1  # the opening

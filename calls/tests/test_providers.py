@@ -33,7 +33,7 @@ async def providers(speech_socket):
 
 async def said(providers, text: str, voice: str = "heart") -> np.ndarray:
     """A voice's sound at 16 kHz, as the rep's side hears it."""
-    chunks = [chunk async for chunk in providers.voice.speak(text, voice=voice)]
+    chunks = [chunk async for chunk in providers.default.voice.speak(text, voice=voice)]
     samples = np.concatenate(chunks).astype(np.float64)
     samples = samples[: len(samples) // 3 * 3]
     return samples.reshape(-1, 3).mean(axis=1).astype(np.int16)
@@ -42,7 +42,7 @@ async def said(providers, text: str, voice: str = "heart") -> np.ndarray:
 @pytest.mark.models
 async def test_what_is_spoken_is_recognised(providers):
     heard = await said(providers, LINE)
-    found = await providers.transcriber.live(heard, deadline=60)
+    found = await providers.default.transcriber.live(heard, deadline=60)
     assert "already have a vendor" in found.text
     assert -1.0 < found.confidence < 0.0
 
@@ -50,7 +50,7 @@ async def test_what_is_spoken_is_recognised(providers):
 @pytest.mark.models
 async def test_the_record_has_the_time_of_every_word(providers):
     heard = await said(providers, LINE)
-    found = await providers.transcriber.full(heard, hints=["Dana Whitfield"])
+    found = await providers.default.transcriber.full(heard, hints=["Dana Whitfield"])
     starts = [word.start for word in found.words]
     assert len(found.words) == len(found.text.split())
     assert starts == sorted(starts)
@@ -59,7 +59,9 @@ async def test_the_record_has_the_time_of_every_word(providers):
 
 @pytest.mark.models
 async def test_a_voice_comes_in_chunks_at_48_khz_without_leading_silence(providers):
-    chunks = [c async for c in providers.voice.speak(f"Well, Alex, {LINE}", voice="am_onyx")]
+    chunks = [
+        c async for c in providers.default.voice.speak(f"Well, Alex, {LINE}", voice="am_onyx")
+    ]
     sound = np.concatenate(chunks)
     loud = np.flatnonzero(np.abs(sound) > np.abs(sound).max() * 0.1)
     assert len(chunks) > 1
@@ -71,7 +73,7 @@ async def test_a_voice_comes_in_chunks_at_48_khz_without_leading_silence(provide
 @pytest.mark.models
 async def test_an_unknown_voice_is_refused_for_good(providers):
     with pytest.raises(ProviderRefused, match="voice_not_found"):
-        async for _ in providers.voice.speak("Hi.", voice="af_nobody"):
+        async for _ in providers.default.voice.speak("Hi.", voice="af_nobody"):
             pass
 
 
@@ -89,7 +91,7 @@ async def test_more_texts_than_a_request_takes_are_embedded_in_order(providers):
 async def test_a_deadline_that_cannot_be_met_is_unavailable(providers):
     started = time.monotonic()
     with pytest.raises(ProviderUnavailable):
-        await providers.transcriber.live(np.full(16_000 * 20, 999, np.int16), deadline=0.01)
+        await providers.default.transcriber.live(np.full(16_000 * 20, 999, np.int16), deadline=0.01)
     assert time.monotonic() - started < 2.0
 
 
@@ -164,13 +166,6 @@ def test_a_missing_model_file_is_unavailable(tmp_path):
         SileroDetector(tmp_path)
     with pytest.raises(ProviderUnavailable, match="smart-turn"):
         SmartTurnDetector(tmp_path)
-
-
-async def test_an_unknown_engine_is_named(tmp_path):
-    choice = EngineChoice(models=tmp_path, local_url="http+unix:///none", voice="gramophone")
-    with pytest.raises(ValueError, match="gramophone"):
-        async with open_providers(choice):
-            pass
 
 
 async def test_no_server_at_all_is_unavailable(tmp_path):

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.django_db
 SHARED_TABLES = {"calls_drill", "scoring_rubric"}  # the catalogue's rows may be read by all
 # What belongs to the tenant as a whole; every other table is limited to the agencies of a scope.
 OF_ALL_AGENCIES = SHARED_TABLES | {
+    "calls_provider",
     "tenants_apikey",
     "tenants_auditevent",
     "tenants_branding",

@@ -31,6 +31,7 @@ from calls.models import (
     Turn,
 )
 from calls.services.embedding import site_key_make
+from calls.services.providers import provider_set
 from calls.services.tickets import ticket_sign
 from calls.services.tokens import session_mint
 from calls.tests.making import make_drill, make_worker
@@ -49,7 +50,8 @@ from webhooks.services import RehearsalPlan, endpoint_create, event_publish
 NOT_FILLED = {
     *("public_id", "session_id", "digest", "subject_digest", "pepper_id", "hint", "mode"),
     *("scopes", "allowed_ips", "event_types", "source", "type", "stage", "last_error", "error"),
-    *("last_failure", "sealed_secret", "sealed_previous_secret", "sealed_subject", "signature"),
+    *("last_failure", "sealed_secret", "sealed_previous_secret", "sealed_subject", "sealed_key"),
+    *("signature", "kind"),
     *("status", "role", "disabled_reason", "answer", "section", "check_key", "format", "file"),
     *("external_id", "external_user_id", "external_agency_id", "drill_key", "difficulty"),
     *("judge_name", "judge_version", "judge_model", "action", "body", "actor", "target", "state"),
@@ -323,6 +325,9 @@ def _own_catalogue(side: Side) -> None:
     """A drill and a rubric of the tenant's own."""
     make_drill(f"own-{side.canary()}", owner=side.tenant.pk, goal=side.canary())
     side.put("drill", "all", f"own-{side.canary()}")
+    url = f"https://{side.canary()}.example.com/v1"
+    voices = {"*": side.canary()}
+    provider_set(tenant_id=side.tenant.pk, kind="chat", url=url, model=side.canary(), voices=voices)
     with tenant_scope(side.tenant.pk):
         Rubric.objects.create(
             tenant=side.tenant,

@@ -4,23 +4,28 @@ import asyncio
 import logging
 import signal
 import socket
+import uuid
 from argparse import ArgumentParser
 from typing import Any
 
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.core.management.base import BaseCommand
+from django.db import connections
 
 from calls.after_call.engines import rubric_examples_shipped
 from calls.live.peer import PeerSettings, check_aiortc
 from calls.live.wiring import LiveEngines
 from calls.live.worker import Worker
 from calls.ports import Embedder, ProviderError
+from calls.providers.choices import ProviderChoice
 from calls.providers.director import AuthoredLine, prepare
-from calls.providers.registry import EngineChoice, open_providers
+from calls.providers.registry import Choices, EngineChoice, open_providers
 from calls.providers.speech_client import SpeechClient, wait_ready
 from calls.sandbox.ahead import lines_tried_first
 from calls.selectors import drill_packs_shipped
+from calls.services.providers import provider_choices
+from webhooks.addresses import networks
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +49,7 @@ class Command(BaseCommand):
 
 
 async def _serve(*, slots: int, drain: float) -> None:
-    choice = EngineChoice(models=settings.MODELS_DIR, local_url=settings.SPEECH_URL)
-    async with open_providers(choice) as providers:
+    async with open_providers(_engine_choice()) as providers:
         packs = await asyncio.to_thread(drill_packs_shipped)
         examples = await asyncio.to_thread(rubric_examples_shipped)
         for pack in packs:  # all but the vectors, while the speech process loads its models
@@ -54,7 +58,9 @@ async def _serve(*, slots: int, drain: float) -> None:
         await wait_ready(client, seconds=SPEECH_WITHIN)
         await client.close()
         lines = settings.VAR_DIR / "live" / "lines"
-        engines = LiveEngines(providers, vectors=settings.VECTORS_DIR, lines=lines)
+        engines = LiveEngines(
+            providers, vectors=settings.VECTORS_DIR, lines=lines, choices=_choices_of
+        )
         await engines.prepare(packs)
         own_speech = settings.SPEECH_URL.startswith("http+unix:")
         slots = slots or await engines.slots_measured(packs, own_speech=own_speech)
@@ -67,6 +73,33 @@ async def _serve(*, slots: int, drain: float) -> None:
         finally:
             warming.cancel()
             await asyncio.gather(warming, return_exceptions=True)
+            await engines.close()
+
+
+def _engine_choice() -> EngineChoice:
+    """Our speech process, and the engines that the operator set."""
+    own = {"chat": settings.CHAT, "transcription": settings.TRANSCRIPTION, "speech": settings.VOICE}
+    return EngineChoice(
+        models=settings.MODELS_DIR,
+        local_url=settings.SPEECH_URL,
+        local_key=settings.SPEECH_API_KEY,
+        choices={
+            kind: ProviderChoice(kind, **engine, voices=settings.VOICE_NAMES, checked=False)
+            for kind, engine in own.items()
+            if engine
+        },
+        refused=networks(settings.WEBHOOK_REFUSED_NETWORKS),
+    )
+
+
+async def _choices_of(tenant_id: uuid.UUID) -> Choices:
+    def read() -> Choices:
+        try:
+            return provider_choices(tenant_id=tenant_id)
+        finally:
+            connections.close_all()
+
+    return await asyncio.to_thread(read)
 
 
 async def _warm(
