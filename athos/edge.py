@@ -6,12 +6,14 @@ a request: what can't be parsed, is too large or comes too slowly.
 
 import json
 import logging
+import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
 from athos.errors import as_refusal, envelope, headers_of
+from athos.metrics import request_answered
 from calls.api import CORS
 from calls.urls import API
 from tenants.errors import AthosError
@@ -75,12 +77,12 @@ class Edge:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = scope.setdefault("request_id", request_id_make())
-        begun = False
+        began, status, begun = time.monotonic(), 500, False
 
         async def stamped(message: Message) -> None:
-            nonlocal begun
+            nonlocal begun, status
             if message["type"] == "http.response.start":
-                begun = True
+                begun, status = True, message["status"]
                 message = {**message, "headers": _headers(message, request_id)}
             await send(message)
 
@@ -91,9 +93,13 @@ class Edge:
             if begun:
                 raise AnswerCutShort from None
             answer = edge_answer(as_refusal(failure), request_id=request_id, path=scope["path"])
+            status = answer.status
             start = {"type": "http.response.start", "status": answer.status}
             await send({**start, "headers": answer.headers})
             await send({"type": "http.response.body", "body": answer.body})
+        finally:
+            seconds = time.monotonic() - began
+            request_answered(method=scope["method"], status=status, seconds=seconds)
 
 
 def _headers(message: Message, request_id: str) -> list[tuple[bytes, bytes]]:

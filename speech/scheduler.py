@@ -18,6 +18,7 @@ from enum import IntEnum
 from typing import TypeVar
 
 from speech.errors import Overloaded, TooLate
+from speech.metrics import turn_came
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -121,8 +122,11 @@ class Scheduler:
                 behind._grant()
 
     async def run(self, job: Job, work: Callable[[], Result]) -> Result:
-        await self._turn(job)
         loop = asyncio.get_running_loop()
+        asked = loop.time()
+        await self._turn(job)
+        waited = loop.time() - asked
+        turn_came(engine=self.name, priority=job.priority.name.lower(), seconds=waited)
         try:
             future = self._threads.submit(work)
         except BaseException:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from speech.clauses import clauses
 from speech.engines import Engines, Queues
 from speech.errors import BadRequest, NotReady, Overloaded, Refusal, TooLarge, UnknownModel
 from speech.forms import SpeechForm, TranscriptionForm
+from speech.metrics import request_answered
 from speech.reading import readable
 from speech.scheduler import Job, Scheduler
 from speech.sound import HEARD_RATE, SPOKEN_RATE, pcm_from_samples, wav_from_pcm
@@ -24,6 +26,7 @@ from speech.whisper import Segment
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+LEFT = 499  # as a status in the metrics: who asked went away
 REQUESTS = 64  # at a time, whatever they want
 MODELS = ("whisper-base", "whisper-base-live", "kokoro", "hibari", "minilm")
 _EMBEDDINGS_PER_TURN = 16
@@ -38,7 +41,9 @@ class SpeechServer:
         self.requests = 0
 
     def application(self) -> web.Application:
-        app = web.Application(middlewares=[self._guarded], client_max_size=forms.JSON_BYTES)
+        app = web.Application(
+            middlewares=[self._counted, self._guarded], client_max_size=forms.JSON_BYTES
+        )
         app.router.add_post("/v1/audio/transcriptions", self.transcribe)
         app.router.add_post("/v1/audio/speech", self.speak)
         app.router.add_post("/v1/embeddings", self.embed)
@@ -129,6 +134,18 @@ class SpeechServer:
         if self.engines is None:
             raise NotReady
         return self.engines
+
+    @web.middleware
+    async def _counted(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        began, status = time.monotonic(), LEFT
+        try:
+            response = await handler(request)
+            status = response.status
+            return response
+        finally:
+            route = request.match_info.route.resource
+            path = route.canonical if route is not None else "unknown"
+            request_answered(path=path, status=status, seconds=time.monotonic() - began)
 
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:

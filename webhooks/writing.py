@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import Error, InterfaceError, OperationalError, connection
 
+from webhooks.metrics import attempt_made
 from webhooks.models import Delivery
 from webhooks.outcomes import Outcome
 from webhooks.recording import Ended, attempts_record
@@ -109,6 +110,7 @@ def claim_fail(claim: Claim[Delivery], cause: Exception) -> None:
 def _log(delivery: Delivery, outcome: Outcome | None) -> None:
     if outcome is None:
         return
+    attempt_made(state=delivery.state, error=outcome.error, seconds=outcome.total_ms / 1000)
     logger.info(
         "webhook_attempt",
         extra={

@@ -37,6 +37,11 @@ class Folders:
         return self.var / "log"
 
     @property
+    def metrics(self) -> Path:
+        """Where all processes count; emptied at each start."""
+        return self.var / "metrics"
+
+    @property
     def sockets(self) -> Path:
         """`var/run`, or a short folder in the temporary one when the path is too long."""
         wanted = self.var / "run"

@@ -17,6 +17,7 @@ from athos.engines.programs import Program
 ROOT = Path(__file__).resolve().parents[2]
 # Cold: what a worker was doing goes back to the queue, and its lease in the database runs out.
 _COLD = signal.SIGQUIT
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the client library's own name
 PORTS = {"web": 0, "example": 1, "metrics": 2}  # beside the port given
 
 
@@ -49,6 +50,7 @@ def plan(engines: Engines, port: int) -> Plan:
         "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore:You're running the worker"),
     }
     write_environment(engines.folders.var, environment)
+    environment[METRICS_FOLDER] = str(_emptied(engines.folders.metrics))
     make = _Maker(engines, environment, port)
     own_speech = environment["SPEECH_URL"].startswith("http+unix://")
     return Plan(
@@ -82,7 +84,8 @@ class _Maker:
     def services(self) -> tuple[Program, ...]:
         workers = (self.jobs("quick", processes=2), self.jobs("slow", processes=2))
         example = self.example()
-        return (self.web(), self.live(), *workers, self.beat(), *([example] if example else []))
+        others = [self.beat(), self.metrics(), *([example] if example else [])]
+        return (self.web(), self.live(), *workers, *others)
 
     def install(self) -> Program:
         var = self.engines.folders.var
@@ -138,6 +141,9 @@ class _Maker:
         arguments = ("-m", "celery", "-q", "-A", "athos", "beat", "--pidfile", "", "-s", schedule)
         return self._python("beat", *arguments, "-l", "INFO", stop_within=1.0, niceness=10)
 
+    def metrics(self) -> Program:
+        return self._manage("metrics", "metrics", stop_within=1.0, niceness=10)
+
     def example(self) -> Program | None:
         script = ROOT / "examples/integrator/server.mjs"
         node = shutil.which("node")
@@ -151,6 +157,13 @@ class _Maker:
             environment=self.environment | {"PORT": str(self.port + PORTS["example"])},
             stop_within=1.0,
         )
+
+
+def _emptied(folder: Path) -> Path:
+    """What the processes of the last start counted is no part of this one."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 def _not_ready(port: int) -> str:

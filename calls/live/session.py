@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from calls import metrics
 from calls.live.codec import OpusDecoder, Resampler48to16
 from calls.live.conversation import CallBrief, Conversation, Engines, Message, Surroundings
 from calls.live.events import Part, Turn
@@ -220,6 +221,7 @@ class Session:
     def _next_packet(self, peer: Peer, due: float) -> bytes | None:
         if self._began is None or not self._carries(peer):
             return None
+        metrics.frame_sent(self._clock() - due)
         return self._pipeline.next_packet(due - self._began)
 
     # -- the watch

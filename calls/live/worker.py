@@ -18,6 +18,7 @@ from channels.layers import BaseChannelLayer
 from django.db import DatabaseError, connections
 from redis.exceptions import RedisError
 
+from calls import metrics
 from calls.live.capacity import LOOK_SECONDS as LAG_LOOK_SECONDS
 from calls.live.capacity import WINDOW_SECONDS, Admission
 from calls.live.conversation import CallBrief, Engines
@@ -25,6 +26,7 @@ from calls.live.events import Part, Turn
 from calls.live.peer import PeerError, PeerSettings
 from calls.live.session import Carried, Fenced, Notify, Session
 from calls.services import live as services
+from calls.services.ledger import MISSED_END
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +95,7 @@ class DatabaseLog:
             "latency": {part: round(value, 1) for part, value in turn.latency.items()},
             "director": dict(turn.director),
         }
+        metrics.turn_taken(turn.latency, missed_end=MISSED_END)
         await self._database.persist(
             services.turn_add, call=self._call, number=number, values=values, standing=standing
         )

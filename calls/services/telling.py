@@ -1,8 +1,13 @@
 """What a tenant's endpoints are told of a call, in the transaction that makes it true."""
 
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
+from django.db import transaction
+
+from calls import metrics
 from calls.models import Call, SandboxCall
 from tenants.models import ApiKey
 from webhooks.models import Rehearsal
@@ -33,6 +38,7 @@ def tell_started(call_id: uuid.UUID) -> None:
         body=_facts(call),
         test=_rehearsal(call),
     )
+    _count(call, partial(metrics.call_reached, "started"))
 
 
 def tell_ended(call_id: uuid.UUID) -> None:
@@ -47,10 +53,12 @@ def tell_ended(call_id: uuid.UUID) -> None:
         body=_facts(call) | ending,
         test=_rehearsal(call),
     )
+    _count(call, partial(metrics.call_ended, call.end_reason))
 
 
 def tell_outcome(call: Call) -> None:
     """The call has its score, or never will."""
+    _count(call, partial(metrics.call_reached, "failed" if call.failure else "scored"))
     body = _facts(call) | {"success": not call.failure}
     if call.failure:
         failure = Call.Failure(call.failure)
@@ -68,6 +76,12 @@ def tell_outcome(call: Call) -> None:
             body=body,
             test=test,
         )
+
+
+def _count(call: Call, metric: Callable[[], None]) -> None:
+    """Once it is true; calls of the sandbox are no calls."""
+    if call.mode == ApiKey.Mode.LIVE:
+        transaction.on_commit(metric)
 
 
 def _facts(call: Call) -> dict[str, object]:
