@@ -415,7 +415,7 @@ class Conversation:
 
     async def _speak_line(self, reply: SpokenReply, line: Line, marks: dict[str, float]) -> None:
         self._line_number += 1
-        spoken = SpokenLine(self._line_number, line.text, line.cue)
+        spoken = SpokenLine(self._line_number, line.text, line.cue, authored=line.authored)
         reply.lines.append(spoken)
         clip = Clip()
         added = False
@@ -447,7 +447,7 @@ class Conversation:
             packets = await self._voice.known(text)
             if packets is not None:
                 self._line_number += 1
-                line = SpokenLine(self._line_number, text, {"excuse": True}, made=True)
+                line = SpokenLine(self._line_number, text, {ASIDE: "lost_thread"}, made=True)
                 reply.lines.append(line)
                 reply.packets = reply.packets or packets
                 marks.setdefault("voice", self._around.now())
@@ -549,16 +549,17 @@ class Conversation:
         return ledger
 
 
-async def _excused(answer: AsyncIterator[Line] | None) -> AsyncIterator[Line]:
+async def _excused(answer: AsyncGenerator[Line, None] | None) -> AsyncGenerator[Line, None]:
     """The excuse, then the answer, or an invitation where none is due."""
     yield Line(EXCUSE, {ASIDE: "excuse"})
     if answer is None:
         yield Line(GO_AHEAD, {ASIDE: "excuse"})
         return
-    async for line in answer:
-        yield line
+    async with aclosing(answer):
+        async for line in answer:
+            yield line
 
 
-async def _again(lines: Sequence[SpokenLine]) -> AsyncIterator[Line]:
+async def _again(lines: Sequence[SpokenLine]) -> AsyncGenerator[Line, None]:
     for line in lines:
-        yield Line(line.text, {**line.cue, ASIDE: "repeated"})
+        yield Line(line.text, {**line.cue, ASIDE: "repeated"}, authored=line.authored)

@@ -21,6 +21,7 @@ class SpokenLine:
     number: int
     text: str
     cue: Mapping[str, Any]
+    authored: bool = True  # its sound may be kept
     started_at: float | None = None
     ended_at: float | None = None
     heard: float = 0.0  # share that was played

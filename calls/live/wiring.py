@@ -97,6 +97,7 @@ class LiveEngines:
     def _excuses_ahead(self, brain: DirectorBrain, voice: Voice) -> None:
         """In this call's voice, so that they are at hand should the voice fail in the call."""
         texts = [text for name in EXCUSES for text in excuses(brain.pack, name)]
+        texts += [EXCUSE, GO_AHEAD]
         persona = brain.pack.persona
         lines = [AuthoredLine(text, persona.voice, persona.speed) for text in texts]
         task = asyncio.create_task(self._make_ahead(lines, voice))
@@ -122,7 +123,7 @@ class LiveEngines:
         persona = packs[0]["persona"]["voice"] if packs else DEFAULT_VOICE
         providers = self._providers
         try:
-            said = [pcm async for pcm in providers.voice.speak(MEASURED_BY, voice=persona)]
+            said = [pcm async for pcm in providers.default.voice.speak(MEASURED_BY, voice=persona)]
             sound = np.concatenate(said)
             words = [await self._words_seconds(sound) for _ in range(MEASURED_TIMES)]
         except ProviderError as failure:
@@ -137,7 +138,7 @@ class LiveEngines:
     async def _words_seconds(self, sound: Pcm) -> float:
         heard = Resampler48to16().resample(sound)
         began = time.monotonic()
-        await self._providers.transcriber.live(heard, deadline=MEASURED_WITHIN)
+        await self._providers.default.transcriber.live(heard, deadline=MEASURED_WITHIN)
         return time.monotonic() - began
 
     async def warm_vectors(self, examples: Iterable[Sequence[str]]) -> None:

@@ -131,6 +131,7 @@ def _voice(
         version=f"{speaks.owner}|{speaks.url}|{speaks.model}|{sorted(speaks.voices.items())}",
         engine_of_voice={},
         name_of_voice=speaks.voice,
+        form="wav",
         priority=priority,
         quiet=VOICE_QUIET,
     )

@@ -1,16 +1,20 @@
-"""Sound from an OpenAI-compatible `/audio/speech`, as 48 kHz chunks while it is being made."""
+"""Sound from an OpenAI-compatible `/audio/speech`, as 48 kHz chunks while it is being made.
+
+A WAV is understood whatever was asked for.
+"""
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Literal
 
-import numpy as np
+import aiohttp
 
-from calls.ports import Pcm, ProviderRefused, ProviderUnavailable
-from calls.providers.resample import Doubler
+from calls.ports import Pcm, ProviderRefused
+from calls.providers.sound_stream import SoundStream
 from calls.providers.speech_client import Priority, SpeechClient
 
 VENDOR_RATE = 24_000  # Hz, OpenAI's `pcm` format and ours
 SECONDS = 30.0  # for one line, waiting and sound together
-LINE_BYTES = 120 * VENDOR_RATE * 2  # two minutes of one line is a runaway
+LINE_BYTES = 120 * VENDOR_RATE * 2 * 2  # at 48 kHz; two minutes of one line is a runaway
 
 # Voices of a certain engine; all others belong to the default one.
 ENGINE_OF_VOICE: Mapping[str, str] = {"heart": "hibari"}
@@ -20,7 +24,8 @@ class OpenAIVoice:
     """`priority` batch is for lines made ahead: they wait behind what somebody listens to.
 
     `name_of_voice` gives the engine's own name for a persona's voice; `quiet` are the seconds that
-    may pass without a byte of sound.
+    may pass without a byte of sound. Raw `pcm` has 24 kHz at OpenAI and any rate elsewhere, so of
+    engines that are not ours a `wav` is wanted.
     """
 
     def __init__(
@@ -31,6 +36,7 @@ class OpenAIVoice:
         version: str = "kokoro-v1.0-int8/1",
         engine_of_voice: Mapping[str, str] = ENGINE_OF_VOICE,
         name_of_voice: Callable[[str], str] = str,
+        form: Literal["pcm", "wav"] = "pcm",
         priority: Priority = "live",
         quiet: float | None = None,
     ) -> None:
@@ -39,6 +45,7 @@ class OpenAIVoice:
         self._model = model
         self._engine_of_voice = engine_of_voice
         self._name_of_voice = name_of_voice
+        self._form = form
         self._priority: Priority = priority
         self._quiet = quiet
 
@@ -48,9 +55,8 @@ class OpenAIVoice:
             "input": text,
             "voice": self._name_of_voice(voice),
             "speed": speed,
-            "response_format": "pcm",
+            "response_format": self._form,
         }
-        doubler, received, half = Doubler(), 0, b""
         async with self._client.stream(
             "/audio/speech",
             body=body,
@@ -58,16 +64,17 @@ class OpenAIVoice:
             seconds=SECONDS,
             quiet=self._quiet,
         ) as response:
-            if int(response.headers.get("X-Sample-Rate", VENDOR_RATE)) != VENDOR_RATE:
-                raise ProviderRefused("The voice's sample rate is not 24 kHz.")
+            sound = SoundStream(_rate(response))
             async for block in response.content.iter_any():
-                received += len(block)
-                if received > LINE_BYTES:
+                pcm = sound.feed(block)
+                if sound.received > LINE_BYTES:
                     raise ProviderRefused("The voice does not come to an end.")
-                data = half + block
-                whole = len(data) // 2 * 2
-                half = data[whole:]
-                yield doubler.feed(np.frombuffer(data[:whole], "<i2"))
-        if half or not received:
-            raise ProviderUnavailable("The sound broke off.")
-        yield doubler.finish()
+                if len(pcm):
+                    yield pcm
+        yield sound.finish()
+
+
+def _rate(response: aiohttp.ClientResponse) -> int:
+    """Of raw sound, in Hz; a WAV tells its own."""
+    told = response.headers.get("X-Sample-Rate", "")
+    return int(told) if told.isdecimal() else VENDOR_RATE

@@ -15,8 +15,9 @@ from calls.providers.registry import EngineChoice, open_providers
 from calls.providers.resample import Doubler
 from calls.providers.silero import SileroDetector
 from calls.providers.smart_turn import SmartTurnDetector, log_mel
+from calls.providers.sound_stream import SoundStream
 from calls.providers.speech_client import SpeechClient
-from calls.providers.transcriber import OpenAITranscriber, prompt, transcript
+from calls.providers.transcriber import OpenAITranscriber, prompt, transcript, wav
 from calls.providers.voice import OpenAIVoice
 from tests.speech_process import models_folder
 
@@ -307,7 +308,7 @@ async def test_leaving_a_voice_early_closes_the_request(serve):
         await response.prepare(request)
         try:
             while True:
-                await response.write(b"\0\0" * 1000)
+                await response.write(b"\1\2" * 1000)
                 await asyncio.sleep(0.01)
         except (asyncio.CancelledError, ConnectionError):
             gone.set()
@@ -328,3 +329,36 @@ def test_the_worker_loads_no_transcription_engine():
     )
     root = Path(__file__).resolve().parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, timeout=60).returncode == 0
+
+
+# --- sound that comes from anywhere -----------------------------------------------------------
+
+
+def heard_of(data: bytes, block: int, rate: int = 24_000) -> np.ndarray:
+    stream = SoundStream(rate)
+    parts = [stream.feed(data[i : i + block]) for i in range(0, len(data), block)]
+    return np.concatenate([*parts, stream.finish()])
+
+
+@pytest.mark.parametrize("rate", [16_000, 22_050, 24_000, 48_000])
+@pytest.mark.parametrize("block", [7, 100_000])
+def test_a_wav_of_any_rate_is_understood_and_its_silence_cut(rate, block):
+    silence, seconds = np.zeros(rate // 4, np.int16), 0.5
+    tone = 8000 * np.sin(2 * np.pi * 440 * np.arange(int(rate * seconds)) / rate)
+    found = heard_of(wav(np.concatenate([silence, tone.astype(np.int16)]), rate), block)
+    assert len(found) / 48_000 == pytest.approx(seconds + 0.01, abs=0.012)
+    spectrum = np.abs(np.fft.rfft(found))
+    assert np.argmax(spectrum) * 48_000 / len(found) == pytest.approx(440, abs=3)
+
+
+def test_sound_of_an_unknown_form_is_refused():
+    stereo = bytearray(wav(np.zeros(100, np.int16)))
+    stereo[22] = 2
+    with pytest.raises(ProviderRefused, match="mono"):
+        heard_of(bytes(stereo), 100)
+    with pytest.raises(ProviderRefused, match="rate"):
+        heard_of(b"\1\2" * 100, 100, rate=3)
+    with pytest.raises(ProviderUnavailable):
+        heard_of(b"\1\2\3\4\5", 100)  # half a sample is left
+    with pytest.raises(ProviderUnavailable):
+        SoundStream().finish()

@@ -62,7 +62,7 @@ async def _serve(*, slots: int, drain: float) -> None:
             providers, vectors=settings.VECTORS_DIR, lines=lines, choices=_choices_of
         )
         await engines.prepare(packs)
-        own_speech = settings.SPEECH_URL.startswith("http+unix:")
+        own_speech = settings.SPEECH_URL.startswith("http+unix:") and not settings.TRANSCRIPTION
         slots = slots or await engines.slots_measured(packs, own_speech=own_speech)
         warming = asyncio.create_task(
             _warm(engines, providers.background_embedder, packs, examples)
