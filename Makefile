@@ -17,7 +17,7 @@ SDK_SOURCES := $(shell find sdk verify/typescript scripts -type f -not -path '*/
 WHEEL_SOURCES := $(shell find verify/python -type f -not -path '*/tests/*' -not -name '*.pyc' 2>/dev/null)
 CODE := athos work tenants webhooks scoring calls speech verify/python/src manage.py
 
-.PHONY: help run test test-tools test-front check format prove openai-whisper lock clean venv venv-dev front FORCE
+.PHONY: help run test test-tools prove-tools test-front check format prove openai-whisper lock clean venv venv-dev front FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -40,7 +40,7 @@ format: venv-dev ## let ruff fix what it can
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-prove: venv-dev front test-tools openai-whisper ## the long proofs: soak, mutation, a million rows, network cuts
+prove: venv-dev front test-tools prove-tools openai-whisper ## the long proofs: soak, mutation, a million rows, network cuts
 	@$(PY) -m pytest -m prove --timeout=7200 $(PYTEST_OPTIONS)
 
 openai-whisper: .venv/.installed-openai-whisper ## the optional second recogniser: PyTorch and OpenAI's own Whisper (1 GB)
@@ -111,6 +111,13 @@ built/docs: .venv/.installed $(DOCS_SOURCES)
 	@rm -rf built/docs.new
 	@$(PY) -m sphinx -q -E -b dirhtml -d built/doctrees docs built/docs.new
 	@rm -rf $@ && mv built/docs.new $@ && touch $@
+
+prove-tools:
+	@if ! command -v turnserver >/dev/null || ! command -v iptables >/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "Installing coturn and iptables"; apt-get -qq update; \
+			DEBIAN_FRONTEND=noninteractive apt-get -qq install -y coturn iptables >/dev/null; \
+		else echo "Without coturn and iptables the proofs of network paths are skipped."; fi; fi
 
 test-tools:
 	@if ! command -v chromium chromium-browser google-chrome >/dev/null || ! [ -d /usr/share/pocketsphinx/test ]; then \

@@ -15,7 +15,7 @@ built on aiortc, in the same process or another; it needs no network but loopbac
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -26,6 +26,7 @@ import numpy as np
 from aioice import ice as aioice
 from aiortc import (
     MediaStreamTrack,
+    RTCIceServer,
     RTCRtpSender,
     RTCSessionDescription,
 )
@@ -67,6 +68,7 @@ class RtcClient:
         drop: Callable[[int], bool] = lambda number: False,
         on_heard: Callable[[Heard], None] | None = None,
         loopback_only: bool = True,
+        ice_servers: Sequence[RTCIceServer] = (),
     ) -> None:
         if packets is None:
             packets = [] if send_pcm48k is None else codec.encode_clip(send_pcm48k)
@@ -75,7 +77,7 @@ class RtcClient:
         self._buffer = JitterBuffer()
         self._on_heard = on_heard
         self._loopback_only = loopback_only
-        self._pc = TrackedConnection([])
+        self._pc = TrackedConnection(list(ice_servers))
         self._state = asyncio.Event()
         self._pc.on("connectionstatechange", self._state.set)
         transceiver = self._pc.addTransceiver(self.microphone, direction="sendrecv")
