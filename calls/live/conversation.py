@@ -424,7 +424,6 @@ class Conversation:
                 clip.extend(packets)
                 if packets and not added:
                     marks.setdefault("voice", self._around.now())
-                    reply.packets = reply.packets or clip.packets
                     spoken.packets = clip.packets
                     self._say(reply, spoken.number, clip)
                     added = True
@@ -448,8 +447,8 @@ class Conversation:
             if packets is not None:
                 self._line_number += 1
                 line = SpokenLine(self._line_number, text, {ASIDE: "lost_thread"}, made=True)
+                line.packets = packets
                 reply.lines.append(line)
-                reply.packets = reply.packets or packets
                 marks.setdefault("voice", self._around.now())
                 self._say(reply, line.number, Clip(packets, closed=True))
                 return
@@ -544,9 +543,13 @@ class Conversation:
         """What the answer took until it could be heard, and who spoke over it."""
         ledger = {**reply.latency, **self._overlaps.figures()}
         if "total" in ledger:
-            ledger["lead"] = 1000 * leading_silence(reply.packets, OpusDecoder().decode)
+            ledger["lead"] = 1000 * leading_silence(_first_packets(reply), OpusDecoder().decode)
             ledger["mouth_to_ear"] = ledger["total"] + ledger["lead"]
         return ledger
+
+
+def _first_packets(reply: SpokenReply) -> list[bytes]:
+    return next((line.packets for line in reply.lines if line.packets), [])
 
 
 async def _excused(answer: AsyncGenerator[Line, None] | None) -> AsyncGenerator[Line, None]:

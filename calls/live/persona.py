@@ -58,7 +58,6 @@ class SpokenReply:
     complete: bool = False  # the brain has no more lines
     cut: bool = False
     latency: dict[str, float] = field(default_factory=dict)
-    packets: list[bytes] = field(default_factory=list)  # of its first sound, as they are made
     confirmed: bool = True  # the turn it answers is over; before that nothing of it is heard
     failed: bool = False  # not all of it could be made
     waiting: list[tuple[int, Clip]] = field(default_factory=list)  # made, to be confirmed

@@ -77,7 +77,7 @@ class LiveEngines:
             await providers.embedder.embed(("ready",))
         chosen = await self._chosen(call)
         brain = DirectorBrain(call.pack, call.difficulty, call.seed, providers.embedder)
-        self._excuses_ahead(brain, chosen.voice)
+        self._excuses_ahead(brain, chosen.background_voice)
         return Engines(
             detect=providers.speech_detector().probability,
             turn_detector=providers.turn_detector,

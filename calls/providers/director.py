@@ -23,6 +23,7 @@ from calls.providers.kept_vectors import vectors_kept
 logger = logging.getLogger(__name__)
 
 EMBED_DEADLINE = 0.3  # seconds, where somebody waits for the answer
+FREE_TEXT = "free_text"  # what calls.providers.free_text adds to a snapshot
 EXCUSES = ("thinking", "lost_thread")  # lines for when words or their sound do not come
 MOST_READY = 100  # packs kept ready in one process
 
@@ -102,8 +103,10 @@ class DirectorBrain:
         return snapshot(self._state)
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Of a brain whose words a model wrote, too: what it remembered of those is left out."""
+        own = {name: value for name, value in snapshot.items() if name != FREE_TEXT}
         try:
-            self._state = restore(self.pack, snapshot)
+            self._state = restore(self.pack, own)
         except SnapshotError as error:
             raise ProviderRefused("The snapshot cannot be restored.") from error
 

@@ -16,7 +16,7 @@ from calls.director.guard import objection, spoken_only
 from calls.director.state import mood
 from calls.ports import Heard, Line, ProviderError, ProviderRefused
 from calls.providers.chat import Message
-from calls.providers.director import DirectorBrain, excuses
+from calls.providers.director import FREE_TEXT, DirectorBrain, excuses
 
 THINKS_AFTER = 1.0  # seconds without a clause until the persona says "Hmm."
 GIVES_UP_AFTER = 2.5  # seconds without a first clause until the authored line is said
@@ -107,21 +107,23 @@ class FreeTextBrain:
         self._director.spoken(heard, complete=complete)
 
     def snapshot(self) -> dict[str, Any]:
-        return {
-            "director": self._director.snapshot(),
+        """The director's, with what was said so far: either brain goes on from the other's."""
+        own = {
             "told": [list(turn) for turn in self._told],
-            "free": [self._authored, self._written],
+            "authored": self._authored,
+            "written": self._written,
         }
+        return {**self._director.snapshot(), FREE_TEXT: own}
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
+        self._director.restore(snapshot)
+        own = snapshot.get(FREE_TEXT, {"told": [], "authored": "", "written": ""})
         try:
-            director, told = snapshot["director"], [(str(r), str(t)) for r, t in snapshot["told"]]
-            authored, written = map(str, snapshot["free"])
+            told = [(str(role), str(text)) for role, text in own["told"]]
+            self._authored, self._written = str(own["authored"]), str(own["written"])
         except (KeyError, TypeError, ValueError) as error:
             raise ProviderRefused("The snapshot cannot be restored.") from error
-        self._director.restore(director)
         self._told = deque(told, maxlen=REMEMBERED)
-        self._authored, self._written = authored, written
 
     # -- one reply
 

@@ -58,9 +58,9 @@ class SpeechClient:
         try:
             answer = json.loads(data)
         except ValueError as problem:
-            raise ProviderUnavailable("The speech engine's answer is not JSON.") from problem
+            raise ProviderUnavailable("The engine's answer is not JSON.") from problem
         if not isinstance(answer, dict):
-            raise ProviderUnavailable("The speech engine's answer is not an object.")
+            raise ProviderUnavailable("The engine's answer is not an object.")
         return answer
 
     @asynccontextmanager
@@ -97,7 +97,7 @@ class SpeechClient:
                 "The engine's address is not on the public internet."
             ) from refused
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
-            raise ProviderUnavailable("The speech engine did not answer.") from problem
+            raise ProviderUnavailable("The engine did not answer.") from problem
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -124,7 +124,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     async for block in response.content.iter_any():
         data += block
         if len(data) > ANSWER_BYTES:
-            raise ProviderRefused("The speech engine's answer is too large.")
+            raise ProviderRefused("The engine's answer is too large.")
     return bytes(data)
 
 
@@ -135,7 +135,7 @@ async def _problem(response: aiohttp.ClientResponse) -> Exception:
         code = str(error.get("code") or error.get("type") or "")[:60]
     except (ValueError, AttributeError):
         code = ""
-    message = f"The speech engine answered {response.status} {code}".rstrip()
+    message = f"The engine answered {response.status} {code}".rstrip()
     if response.status in _RETRYABLE or response.status >= 500:
         return ProviderUnavailable(message)
     return ProviderRefused(message)

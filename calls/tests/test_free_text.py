@@ -270,7 +270,7 @@ async def test_the_director_counts_as_told_what_was_meant(pack):
     plain = DirectorBrain(pack, "Advanced", 7, None)
     await say(free, QUESTION)
     await say(plain, QUESTION)
-    assert free.snapshot()["director"] == plain.snapshot()
+    assert {k: v for k, v in free.snapshot().items() if k != "free_text"} == plain.snapshot()
 
 
 async def test_a_slow_model_is_covered_by_a_filler(pack):
@@ -353,5 +353,9 @@ async def test_another_worker_goes_on_where_the_first_was(pack):
     assert QUESTION in told and "I am with Northfield." in told
     roles = [message["role"] for message in chat.asked[0]]
     assert roles == ["system", "user", "assistant", "user"]
-    with pytest.raises(ProviderRefused):
-        other.restore({"director": {}})
+    plain = DirectorBrain(pack, "Advanced", 7, None)
+    plain.restore(kept)  # the model was taken away meanwhile
+    other.restore(plain.snapshot())  # and given back
+    for broken in ({}, {**kept, "free_text": {"told": [1]}}):
+        with pytest.raises(ProviderRefused):
+            other.restore(broken)
