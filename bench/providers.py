@@ -103,6 +103,8 @@ async def hear_and_speak(ears: tuple[str, str], voice: str, models: Path) -> dic
     }
     engines = EngineChoice(models=models, local_url="http+unix:///none", choices=choices)
     async with open_providers(engines) as providers:
+        async for _ in providers.default.background_voice.speak("Hello.", voice="af_bella"):
+            pass  # its first request loads the voice
         began, first, chunks = time.monotonic(), 0.0, []
         async for pcm in providers.default.voice.speak(SENTENCE, voice="af_bella"):
             first = first or time.monotonic() - began
@@ -125,16 +127,16 @@ async def _run(folder: Path, models: Path, turns: int) -> None:
         base = stack.enter_context(chat_server(python, folder))
         spoken = await talk(base, shipped_pack(), turns)
         left = await interrupted(base)
-    with ExitStack() as stack:
-        ears = stack.enter_context(ears_server(python, folder, models / "whisper-base"))
-        voice = stack.enter_context(voice_server(python, folder))
-        heard = await hear_and_speak(ears, voice, models)
     for turn in spoken:
         print(f"{turn.seconds:6.2f} s  {turn.outcome:<18} {turn.text}")
     p50, p95 = np.percentile([turn.seconds for turn in spoken], [50, 95])
     print(f"first words   p50 {p50:.2f} s, p95 {p95:.2f} s of {len(spoken)}")
     print(f"spoken by     {dict(Counter(turn.outcome for turn in spoken))}")
-    print(f"next answer after an interruption {left:.2f} s")
+    print(f"next answer after an interruption {left:.2f} s", flush=True)
+    with ExitStack() as stack:
+        ears = stack.enter_context(ears_server(python, folder, models / "whisper-base"))
+        voice = stack.enter_context(voice_server(python, folder))
+        heard = await hear_and_speak(ears, voice, models)
     print(f"voice         first sound {heard['first_sound']:.2f} s, {heard['seconds']:.1f} s long")
     print(f"heard         {heard['hearing']:.2f} s: {heard['text']}")
 

@@ -13,7 +13,7 @@ from typing import Any
 from calls.live.codec import OpusDecoder
 from calls.live.events import FRAME_SECONDS, LineEnded, LineStarted, Pcm, Turn
 from calls.live.ledger import Overlaps, first_sound, leading_silence
-from calls.live.persona import ASIDE, EXCUSE, GO_AHEAD, SpokenLine, SpokenReply
+from calls.live.persona import ASIDE, EXCUSE, FILLER, GO_AHEAD, SpokenLine, SpokenReply
 from calls.live.playout import Clip, Playout
 from calls.live.stt import RATE, Ear, WordStage
 from calls.live.tts import LineCache, VoiceStage, voice_key
@@ -41,6 +41,8 @@ MOST_PROMPTS = 2  # to a rep who says nothing, however often the brain has somet
 MERGE_WITHIN = 0.7  # seconds: a reply heard for less than this had cut the rep off
 WORDS_WITHIN = 5.0  # seconds; a machine that needs more cannot hold a conversation
 ONSET_BEFORE = 0.15  # seconds around the detector's word in which speech really began
+FILL_AFTER = 2.0  # seconds of quiet where an answer is due
+MOST_FILLERS = 3  # in one answer
 MAX_FAILURES = 3  # providers that failed in a row before the call is given up
 
 Message = Mapping[str, Any]
@@ -62,7 +64,8 @@ class CallBrief:
 class Engines:
     """The ports of one call. `detect` keeps state, so it is this call's own.
 
-    `excuses` are lines for when the voice fails; said only where their sound is at hand.
+    `fillers` are lines for when the answer is slow, `excuses` for when the voice fails; said only
+    where their sound is at hand.
     """
 
     detect: Callable[[Pcm], float]
@@ -71,6 +74,7 @@ class Engines:
     brain: PersonaBrain
     voice: Voice
     lines: LineCache
+    fillers: tuple[str, ...] = ()
     excuses: tuple[str, ...] = ()
 
 
@@ -183,6 +187,7 @@ class Conversation:
 
     def watch_silence(self) -> None:
         """Called a few times a second: when nobody speaks for long, the persona does."""
+        self._watch_answer()
         busy = self._reply is not None or self._turns.turn_open or self._unfinished is not None
         if busy or self._prompts >= MOST_PROMPTS:
             return
@@ -190,6 +195,25 @@ class Conversation:
         if quiet >= self._ask_silence_at:
             self._ask_silence_at = quiet + SILENCE_EVERY
             self._answer(self._engines.brain.silence(quiet), None)
+
+    def _watch_answer(self) -> None:
+        """An answer that does not come must not be a silence."""
+        reply = self._reply
+        if reply is None or not reply.confirmed or reply.over or self.playout.pending:
+            return
+        late = self._around.now() - reply.quiet_since >= FILL_AFTER
+        fillers = self._engines.fillers[:MOST_FILLERS]
+        if late and reply.fillers < len(fillers):
+            text = fillers[(self._line_number + reply.fillers) % len(fillers)]
+            reply.fillers += 1
+            self._around.own(self._fill(reply, text))
+
+    async def _fill(self, reply: SpokenReply, text: str) -> None:
+        """Say it if it is at hand and the answer has not come meanwhile."""
+        packets = await self._voice.known(text)
+        if packets is None or reply is not self._reply or reply.over or self.playout.pending:
+            return
+        self._say_made(reply, text, packets, {ASIDE: "filler", FILLER: True})
 
     async def close(self) -> None:
         """Cut the persona, keep what was heard of it, end the recognition."""
@@ -304,6 +328,7 @@ class Conversation:
             self._discard_prepared()
             return False
         reply.confirmed, answering.heard = True, heard
+        reply.asked_at = self._around.now()
         for number, clip in reply.waiting:
             self.playout.add(number, clip)
         reply.waiting.clear()
@@ -381,7 +406,8 @@ class Conversation:
         confirmed: bool = True,
     ) -> None:
         self._drop_reply()
-        self._reply, self._overlaps = SpokenReply(confirmed=confirmed), Overlaps()
+        self._reply = SpokenReply(confirmed=confirmed, asked_at=self._around.now())
+        self._overlaps = Overlaps()
         self._reply_task = self._around.own(self._speak(self._reply, lines, answering))
 
     def _drop_reply(self) -> None:
@@ -405,7 +431,7 @@ class Conversation:
             reply.failed = True
             if reply.confirmed:
                 self._failed()
-            await self._excuse(reply, marks)
+            await self._excuse(reply)
         else:
             self._failures = 0
         finally:
@@ -439,19 +465,23 @@ class Conversation:
         else:
             reply.waiting.append((number, clip))
 
-    async def _excuse(self, reply: SpokenReply, marks: dict[str, float]) -> None:
+    async def _excuse(self, reply: SpokenReply) -> None:
         """The voice failed, perhaps in the middle of a word: say what was made in time of peace."""
-        marks.setdefault("brain", self._around.now())
         for text in self._engines.excuses:
             packets = await self._voice.known(text)
             if packets is not None:
-                self._line_number += 1
-                line = SpokenLine(self._line_number, text, {ASIDE: "lost_thread"}, made=True)
-                line.packets = packets
-                reply.lines.append(line)
-                marks.setdefault("voice", self._around.now())
-                self._say(reply, line.number, Clip(packets, closed=True))
+                self._say_made(reply, text, packets, {ASIDE: "lost_thread"})
                 return
+
+    def _say_made(
+        self, reply: SpokenReply, text: str, packets: list[bytes], cue: Mapping[str, Any]
+    ) -> None:
+        """A line of the conversation's own, whose sound is at hand."""
+        self._line_number += 1
+        line = SpokenLine(self._line_number, text, cue, made=True, packets=packets)
+        begun = sum(other.started_at is not None for other in reply.lines)
+        reply.lines.insert(begun if line.filler else len(reply.lines), line)
+        self._say(reply, line.number, Clip(packets, closed=True))
 
     def _failed(self) -> None:
         self._failures += 1
@@ -472,9 +502,10 @@ class Conversation:
         if reply is None or line is None:
             return
         if isinstance(event, LineStarted):
+            is_first = reply.started_at is None
             line.started_at = event.at
             self._turns.persona_says(reply.begun_text())
-            if reply.lines[0] is line:
+            if is_first:
                 self._reply_started(reply, event.at)
             self._around.notify({"type": "caption", "text": line.text})
             return
@@ -488,8 +519,8 @@ class Conversation:
         if self._answering is not None and not reply.latency:  # a line said again is no answer
             sound_end, marks = self._answering.heard.end, self._answering.marks
             decided = marks["decided"]  # an answer made before that took no time of its own
-            thought = max(marks["brain"], decided)
-            made = max(marks["voice"], decided)
+            thought = max(marks.get("brain", decided), decided)
+            made = max(marks.get("voice", thought), thought)
             reply.latency = {
                 "silence": 1000 * (decided - sound_end),
                 "brain": 1000 * (thought - decided),
@@ -542,14 +573,13 @@ class Conversation:
     def _answer_ledger(self, reply: SpokenReply) -> dict[str, float]:
         """What the answer took until it could be heard, and who spoke over it."""
         ledger = {**reply.latency, **self._overlaps.figures()}
-        if "total" in ledger:
-            ledger["lead"] = 1000 * leading_silence(_first_packets(reply), OpusDecoder().decode)
-            ledger["mouth_to_ear"] = ledger["total"] + ledger["lead"]
+        answer = reply.answer
+        if "total" in ledger and answer is not None and answer.started_at is not None:
+            ledger["lead"] = 1000 * leading_silence(answer.packets, OpusDecoder().decode)
+            filled = 1000 * (answer.started_at - (reply.started_at or 0.0))
+            ledger["mouth_to_ear"] = ledger["total"] + filled + ledger["lead"]
+            ledger |= {"filled": filled} if filled else {}
         return ledger
-
-
-def _first_packets(reply: SpokenReply) -> list[bytes]:
-    return next((line.packets for line in reply.lines if line.packets), [])
 
 
 async def _excused(answer: AsyncGenerator[Line, None] | None) -> AsyncGenerator[Line, None]:

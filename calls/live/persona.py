@@ -7,6 +7,7 @@ from typing import Any
 from calls.live.playout import Clip
 
 LETTERS_A_SECOND = 14.0  # of speech, to guess the length of a line that is not made yet
+FILLER = "filler"  # a cue's mark, see SpokenLine.filler
 ASIDE = "aside"  # a cue's mark: not the brain's line, so the brain does not hear of it
 
 # What the persona says first when another worker goes on with the call. Made ahead, like the rest.
@@ -42,6 +43,11 @@ class SpokenLine:
         self.heard, self.over = 0.0, False
 
     @property
+    def filler(self) -> bool:
+        """Said to break a silence, before the answer."""
+        return bool(self.cue.get(FILLER))
+
+    @property
     def aside(self) -> bool:
         return bool(self.cue.get(ASIDE))
 
@@ -60,6 +66,8 @@ class SpokenReply:
     latency: dict[str, float] = field(default_factory=dict)
     confirmed: bool = True  # the turn it answers is over; before that nothing of it is heard
     failed: bool = False  # not all of it could be made
+    asked_at: float = 0.0  # when it was to begin
+    fillers: int = 0  # said because nothing else was there
     waiting: list[tuple[int, Clip]] = field(default_factory=list)  # made, to be confirmed
 
     def line(self, number: int) -> SpokenLine | None:
@@ -83,6 +91,17 @@ class SpokenReply:
     def begun_text(self) -> str:
         """All lines of which the rep has heard something, in full."""
         return " ".join(line.text for line in self.lines if line.started_at is not None)
+
+    @property
+    def answer(self) -> SpokenLine | None:
+        """The first line of it that was heard and answers something."""
+        begun = [line for line in self.lines if line.started_at is not None and not line.filler]
+        return min(begun, key=lambda line: line.started_at or 0.0, default=None)
+
+    @property
+    def quiet_since(self) -> float:
+        """When its last sound was over, or when it was to begin."""
+        return self.ended_at if self.ended_at is not None else self.asked_at
 
     def barely_heard(self, seconds: float) -> bool:
         """Whether it was stopped in its first line, within so many seconds of sound."""

@@ -85,6 +85,7 @@ class LiveEngines:
             brain=FreeTextBrain(brain, chosen.chat) if chosen.chat is not None else brain,
             voice=chosen.voice,
             lines=self._lines,
+            fillers=excuses(brain.pack, "thinking"),
             excuses=excuses(brain.pack, "lost_thread"),
         )
 

@@ -137,7 +137,7 @@ class FreeTextBrain:
                 clause = await clauses.next(self._thinks_after)
             except TimeoutError:
                 for filler in self._excuse("thinking"):
-                    yield Line(filler, {**cue, "chat": "slow"})
+                    yield Line(filler, {**cue, "chat": "slow", "filler": True, "aside": "filler"})
                 clause = await clauses.next(self._gives_up_after - self._thinks_after)
             while clause is not None:
                 said.append(clause)

@@ -23,7 +23,8 @@ from calls.providers.voice import OpenAIVoice
 from webhooks.addresses import Network
 
 MOST_CLIENTS = 256  # kept open; the one used longest ago is closed
-VOICE_QUIET = 1.8  # seconds without a byte of sound from a vendor, until its line is given up
+VOICE_QUIET = 2.0  # seconds without a byte of sound from a vendor, until a live line is given up
+OWN_VOICE_QUIET = 10.0  # of our own, which a busy machine makes slow: meanwhile fillers are said
 
 Choices = Mapping[str, ProviderChoice]  # by kind
 
@@ -123,7 +124,9 @@ def _voice(
 ) -> Voice:
     speaks = wanted.get("speech")
     if speaks is None:
-        return OpenAIVoice(local, priority=priority)
+        return OpenAIVoice(
+            local, priority=priority, quiet=OWN_VOICE_QUIET if priority == "live" else None
+        )
     return OpenAIVoice(
         clients["speech"],
         model=speaks.model,
@@ -133,7 +136,7 @@ def _voice(
         name_of_voice=speaks.voice,
         form="wav",
         priority=priority,
-        quiet=VOICE_QUIET,
+        quiet=VOICE_QUIET if priority == "live" else None,
     )
 
 

@@ -100,6 +100,7 @@ class Stage:
             brain=self.brain,
             voice=self.voice,
             lines=LineCache(tmp_path / "lines"),
+            fillers=("Hmm.",),
             excuses=("Not made.", "I lost my thread."),
         )
         turns, ear = TurnTaker(), Ear()
@@ -505,3 +506,47 @@ async def test_the_sound_of_words_made_for_one_call_is_not_kept(stage, tmp_path)
     await call.quiet(2.0)
     assert call.said("assistant") == ["Hello?", "Hi Sam, I do."]
     assert len(list((tmp_path / "lines").rglob("*.opus-packets"))) == 1  # the opening
+
+
+async def test_a_slow_answer_is_no_silence(stage):
+    call = stage(replies=[["I do."]])
+    await call.engines_voice().warm("Hmm.")
+    await call.quiet(1.0)
+    speak, made = call.voice.speak, asyncio.Event()
+
+    async def slow(text, **options):
+        await made.wait()
+        async for pcm in speak(text, **options):
+            yield pcm
+
+    call.voice.speak = slow
+    await call.speak(1.0)
+    before = call.frame
+    await call.quiet(3.2)
+    loud = [n for n, packet in enumerate(call.sent[before:]) if packet is not SILENT_PACKET]
+    assert loud[0] * FRAME_SECONDS < 3.0
+    made.set()
+    await call.quiet(2.0)
+    answer = call.turns[-1]
+    assert answer.text == "Hmm. I do."
+    assert call.brain.said[-1] == ("I do.", True)
+    assert answer.latency["filled"] > 200
+    assert answer.latency["mouth_to_ear"] >= answer.latency["total"] + answer.latency["filled"]
+
+
+async def test_fillers_are_bounded(stage):
+    call = stage(replies=[["I do."]])
+    await call.engines_voice().warm("Hmm.")
+    await call.quiet(1.0)
+    made = asyncio.Event()
+
+    async def never(text, **options):
+        await made.wait()
+        yield np.zeros(960, np.int16)
+
+    call.voice.speak = never
+    await call.speak(1.0)
+    await call.quiet(9.0)
+    await call.conversation.close()
+    assert call.turns[-1].text in ("Hmm.", "Hmm. Hmm. Hmm.")  # one of one, at most three
+    made.set()
