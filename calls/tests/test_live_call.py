@@ -84,20 +84,22 @@ def setting(transactional_db, settings, tmp_path):
     return tenant_with_drill("alice")
 
 
+def fake_engines(folder, *, texts, replies):
+    ears = FakeEars(texts)
+    return Engines(
+        detect=lambda pcm: 0.95 if np.abs(pcm).max() > 1000 else 0.02,
+        turn_detector=ears,
+        transcriber=ears,
+        brain=FakeBrain(replies),
+        voice=FakeVoice(),
+        lines=LineCache(folder / "lines"),
+    )
+
+
 @asynccontextmanager
 async def live_worker(tmp_path, *, texts=("Do you like your plan?",), replies=(["I do."],)):
-    brain = FakeBrain(replies)
-
     async def engines(call):
-        ears = FakeEars(texts)
-        return Engines(
-            detect=lambda pcm: 0.95 if np.abs(pcm).max() > 1000 else 0.02,
-            turn_detector=ears,
-            transcriber=ears,
-            brain=brain,
-            voice=FakeVoice(),
-            lines=LineCache(tmp_path / "lines"),
-        )
+        return fake_engines(tmp_path, texts=texts, replies=replies)
 
     worker = Worker(
         host="test",

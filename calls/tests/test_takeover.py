@@ -4,6 +4,11 @@ A frozen worker is one whose process was stopped: it holds its place until its l
 """
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
 from datetime import timedelta
 
 import numpy as np
@@ -146,6 +151,90 @@ async def until_draining():
     async with asyncio.timeout(10):
         while not await in_thread(lambda: LiveWorker.objects.get().draining):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+
+
+# --- processes -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def live_processes(folder, settings, count=2):
+    """Workers as processes of their own, on our database and channel layer."""
+    environment = os.environ | {
+        "CHANNEL_PREFIX": settings.CHANNEL_LAYERS["default"]["CONFIG"]["prefix"],
+        "RECORDINGS_DIR": settings.MEDIA_ROOT,
+        "ATHOS_EMBEDDED": "1",
+    }
+    command = [sys.executable, "-m", "calls.tests.live_process", str(folder)]
+    started = [subprocess.Popen(command, env=environment) for _ in range(count)]
+    try:
+        yield {f"process {process.pid}": process for process in started}
+    finally:
+        for process in started:
+            process.kill()
+            process.wait(10)
+
+
+async def until_true(look, seconds=60):
+    async with asyncio.timeout(seconds):
+        while not (found := await in_thread(look)):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    return found
+
+
+def carrier(tenant):
+    with tenant_scope(tenant.pk):
+        call = Call.objects.get()
+    held = LiveSlot.objects.filter(call_id=call.pk).values_list("worker__host", flat=True).first()
+    return held, call.epoch
+
+
+def parts_of(tenant):
+    return the_call(tenant)[2]
+
+
+@pytest.mark.prove
+@pytest.mark.chaos
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+async def test_another_process_goes_on_within_ten_seconds(setting, settings, tmp_path, number):
+    """A stopped one that wakes up, its call long another's, writes and says nothing."""
+    tenant, key = setting
+    with live_processes(tmp_path, settings) as processes:
+        await until_true(lambda: LiveWorker.objects.count() == 2)
+        joined = await in_thread(redeem, key)
+        one, two = Browser(joined), Browser(joined)
+        await one.call()
+        await until_said(tenant, "Hello?")
+        one.rtc.microphone.say(encode_clip(TONE))
+        await until_said(tenant, "I do.")
+        await until_true(lambda: parts_of(tenant))
+        host, epoch = await in_thread(carrier, tenant)
+        processes[host].send_signal(number)
+        died_at = asyncio.get_running_loop().time()
+        await asyncio.sleep(1.5)  # when the SDK gives the line up
+        await two.call()
+        back_after = asyncio.get_running_loop().time() - died_at
+        await until_said(tenant, f"{EXCUSE} {GO_AHEAD}")
+        other, next_epoch = await in_thread(carrier, tenant)
+        assert other != host and next_epoch == epoch + 1
+        written = await in_thread(the_call, tenant)
+        if number == signal.SIGSTOP:
+            asleep = await in_thread(LiveWorker.objects.get, host=host)
+            processes[host].send_signal(signal.SIGCONT)
+            ago = asleep.heartbeat_at
+            await until_true(lambda: LiveWorker.objects.get(host=host).heartbeat_at > ago)
+            await asyncio.sleep(3)  # a beat and a part longer
+        await two.say(type="end")
+        await two.until("ended")
+        print(f"sound again {back_after:.1f} s after the end, load {os.getloadavg()[0]:.1f}")
+    call, turns, parts = await in_thread(the_call, tenant)
+    assert [t.text for t in turns] == [t.text for t in written[1]]
+    assert [t.epoch for t in turns] == [epoch] * 3 + [next_epoch]
+    old = [part.pk for part in parts if part.epoch == epoch]
+    assert old == [part.pk for part in written[2] if part.epoch == epoch]
+    files = {path.name for path in (tmp_path / "recordings").rglob("*.ogg")}
+    assert files == {part.file.name.rpartition("/")[2] for part in parts}
+    assert (call.stage, call.end_reason) == ("ended", "rep_ended")
 
 
 # --- placement -----------------------------------------------------------------------------------
