@@ -236,9 +236,9 @@ def test_the_python_package_installs_from_us_and_verifies_what_we_signed(
     delivery, product, tmp_path
 ):
     message, secret = delivery
-    wheel = f"{product.demo['baseUrl']}/sdk/webhooks/useathos_webhooks-1.0.0-py3-none-any.whl"
-    pip = [sys.executable, "-m", "pip", "-q", "install", "--no-index", "--target", "installed"]
-    run([*pip, wheel], tmp_path, dict(os.environ))
+    pip = {"PIP_NO_INDEX": "1", "PIP_TARGET": "installed", "PATH": str(Path(sys.executable).parent)}
+    installing = at_server(named("install-python"), product)
+    run(["/bin/bash", "-c", installing], tmp_path, os.environ | pip)
     check = f"""
 raw, headers, secret = {message.raw!r}, {message.headers!r}, {secret!r}
 assert receive(raw, headers, secret) == 204
@@ -258,7 +258,6 @@ assert receive(raw, {{}}, secret) == 401
 
 def test_the_node_package_installs_from_us_and_verifies_what_we_signed(delivery, product, tmp_path):
     message, secret = delivery
-    tarball = f"{product.demo['baseUrl']}/sdk/webhooks/useathos-webhooks-1.0.0.tgz"
     check = f"""
 import {{ receive }} from "./helper.js";
 const raw = Uint8Array.from({list(message.raw)});
@@ -270,7 +269,7 @@ console.log(receive(raw, headers, {json.dumps(secret)}), receive(raw.slice(1), h
     folder = tmp_path / "out"
     (folder / "package.json").write_text('{"type": "module"}')
     settings = environment(product) | {"npm_config_cache": str(tmp_path / "cache")}
-    run(["npm", "install", "--loglevel=error", tarball], folder, settings)
+    run(["bash", "-c", at_server(named("install-typescript"), product)], folder, settings)
     assert not (folder / "node_modules" / "@useathos" / "webhooks").is_symlink()
     printed = run(["node", "check.js"], folder, settings)
     call_id = message.body["callId"]
@@ -330,6 +329,11 @@ def test_the_shells_lines_verify_what_we_signed_and_nothing_else(delivery, tmp_p
         done = subprocess.run(command, cwd=tmp_path, env=settings, timeout=30)
         assert (done.returncode == 0) is good, given
     assert not (tmp_path / "hacked").exists()
+    (tmp_path / "openssl").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "openssl").chmod(0o755)
+    broken = settings | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = ["sh", "verify.sh", f"t={int(time.time())},v1=", "body.json"]
+    assert subprocess.run(command, cwd=tmp_path, env=broken, timeout=30).returncode == 1
 
 
 @pytest.mark.parametrize("language", ["python", "typescript"])
@@ -367,8 +371,12 @@ def test_the_receiver_of_the_package_adds_an_endpoint_shows_what_comes_and_clean
         endpoint = found(r"Added the endpoint (\S+)", output)
         sandbox(product, "POST", f"/webhook-endpoints/{endpoint}/test")
         assert found(r"(endpoint\.test) .*→ 204", output)
-        with urlopen(f"http://localhost:{port}/", timeout=15) as page:
-            assert b"<h1>Webhooks" in page.read()
+        with chromium(1000) as page:
+            page.goto(f"http://localhost:{port}/")
+            page.get_by_text("answered 204").wait_for()
+            page.select_option("#answer", "500")
+            sandbox(product, "POST", f"/webhook-endpoints/{endpoint}/test")
+            page.get_by_text("answered 500").first.wait_for()
         (listener,) = [p for p in psutil.process_iter(["cmdline"]) if _listens(p, port)]
         listener.send_signal(signal.SIGINT)
         assert running.wait(30) == 0

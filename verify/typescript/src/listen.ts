@@ -44,7 +44,7 @@ async function main(): Promise<void> {
   console.log(`Listening. Open http://localhost:${port}/ to watch; Ctrl-C ends it.`);
   if (endpoint) console.log(`Added the endpoint ${endpoint.id} for as long as this runs.`);
 
-  await new Promise((resolve) => ["SIGINT", "SIGTERM"].forEach((signal) => process.once(signal, resolve)));
+  await new Promise((resolve) => ["SIGINT", "SIGTERM", "SIGHUP"].forEach((signal) => process.once(signal, resolve)));
   server.close();
   server.closeAllConnections();
   if (api && endpoint) await call(api, "DELETE", `/${endpoint.id}`);

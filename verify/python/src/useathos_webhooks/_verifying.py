@@ -4,7 +4,8 @@ import hashlib
 import hmac
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 from useathos_webhooks._events import BodyInvalid, Event, event_of
 
@@ -15,7 +16,11 @@ HEADER_LONGEST = 4096  # characters; ours has about 90, or 160 while a secret ro
 _TIME = re.compile(r"[0-9]{1,12}", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
-Headers = str | Mapping[str, str]
+
+class HeaderItems(Protocol):
+    """Any mapping of names to values, in any case: Django's, Flask's, Starlette's, a plain dict."""
+
+    def items(self) -> Iterable[tuple[str, str]]: ...
 
 
 class WebhookRefused(Exception):
@@ -34,7 +39,7 @@ class WebhookRefused(Exception):
 
 def verify(
     body: bytes,
-    headers: Headers,
+    headers: str | HeaderItems,
     secret: str | Sequence[str],
     *,
     tolerance: float = TOLERANCE,
@@ -72,7 +77,7 @@ def _secrets(secret: str | Sequence[str]) -> Sequence[str]:
     return secrets
 
 
-def _header(headers: Headers) -> str:
+def _header(headers: str | HeaderItems) -> str:
     if isinstance(headers, str):
         return headers
     for name, value in headers.items():
