@@ -24,7 +24,7 @@ from xdist.scheduler import LoadFileScheduling
 _ROOT = Path(__file__).parent
 _REAL_SPEECH = re.compile(r"mark\.(journey|models)\b")
 _PREFIX = "athos-test-"
-_OURS = "ATHOS_TEST_ENGINES"  # the names of the settings that lead to the engines started here
+_ours: set[str] = set()  # what was set here, and is for this process and those that it starts
 _locks = []  # open files: the lock says "this folder is in use", also to a later sweep
 
 
@@ -41,11 +41,7 @@ def _sweep_folders_of_killed_runs() -> None:
 
 
 def _start_engines() -> None:
-    """A pair for this process. A worker of pytest-xdist leaves what its controller hands it."""
     from athos.engines.launcher import Engines
-
-    for name in os.environ.pop(_OURS, "").split():
-        del os.environ[name]
 
     _sweep_folders_of_killed_runs()
     var = Path(tempfile.mkdtemp(prefix=_PREFIX))
@@ -63,7 +59,7 @@ def _start_engines() -> None:
 
     atexit.register(stop)
     environment = engines.start()
-    os.environ[_OURS] = " ".join(environment.keys() - os.environ.keys())
+    _ours.update(environment.keys() - os.environ.keys())
     os.environ.update(environment)
     (var / "static").mkdir()  # WhiteNoise warns of a missing one
     if engines.postgres:
@@ -72,6 +68,7 @@ def _start_engines() -> None:
 
 _start_engines()
 os.environ["DJANGO_SETTINGS_MODULE"] = "athos.settings"
+_ours.add("DJANGO_SETTINGS_MODULE")
 
 import django  # noqa: E402
 
@@ -92,6 +89,12 @@ class _Scheduling(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
         return "real speech" if _REAL_SPEECH.search((_ROOT / file).read_text()) else file
+
+
+def pytest_xdist_setupnodes() -> None:
+    """Each process that is started now has engines of its own."""
+    for name in _ours:
+        del os.environ[name]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Scheduling:
