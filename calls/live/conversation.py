@@ -161,8 +161,12 @@ class Conversation:
             self.begin()
             return
         brain = self._engines.brain
-        brain.restore(standing["brain"])
         heard = standing["heard"]
+        try:
+            brain.restore(standing["brain"])
+        except ProviderError as failure:  # of a release that kept it in another form
+            self._log_failure("persona lost her thread", failure)
+            heard = None
         self._answer(_excused(None if heard is None else brain.reply(Heard(**heard))), None)
 
     def line_down(self) -> None:

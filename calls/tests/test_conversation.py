@@ -12,14 +12,14 @@ import pytest
 from calls.live.codec import SILENT_PACKET, OpusEncoder, Resampler48to16
 from calls.live.conversation import CallBrief, Conversation, Engines, Surroundings
 from calls.live.events import FRAME_SAMPLES, FRAME_SECONDS
-from calls.live.persona import EXCUSE
+from calls.live.persona import EXCUSE, GO_AHEAD
 from calls.live.pipeline import Pipeline
 from calls.live.recorder import Recorder
 from calls.live.stt import Ear
 from calls.live.tts import LineCache, VoiceStage, voice_key
 from calls.live.turns import TurnTaker
 from calls.live.vad import SpeechStage
-from calls.ports import Line, ProviderUnavailable, Transcript
+from calls.ports import Line, ProviderRefused, ProviderUnavailable, Transcript
 
 
 class FakeBrain:
@@ -550,3 +550,15 @@ async def test_fillers_are_bounded(stage):
     await call.conversation.close()
     assert call.turns[-1].text in ("Hmm.", "Hmm. Hmm. Hmm.")  # one of one, at most three
     made.set()
+
+
+async def test_a_standing_that_nobody_can_read_leaves_the_call_alive(tmp_path):
+    stage = Stage(tmp_path, texts=["?"], replies=[])
+
+    def refuse(snapshot):
+        raise ProviderRefused("of another release")
+
+    stage.brain.restore = refuse
+    stage.conversation.resume({"brain": {}, "heard": None})
+    await stage.quiet(6)
+    assert stage.said("assistant") == [f"{EXCUSE} {GO_AHEAD}"]

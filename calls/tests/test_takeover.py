@@ -105,10 +105,11 @@ async def test_another_worker_goes_on_where_a_stopped_one_left_off(setting, tmp_
     assert seconds >= max(part.offset + part.duration for part in parts) - 0.5
 
 
+@pytest.mark.prove
 async def test_a_worker_that_leaves_hands_its_calls_over(setting, tmp_path):
     """The reply that it cut short is given again, to the very turn of the rep."""
     tenant, key = setting
-    long = "I would say that it is quite a good plan and that I have had it for years by now."
+    long = "I would say it is quite a good plan, yes."
     async with live_worker(tmp_path, replies=([long],)) as first:
         joined = await in_thread(redeem, key)
         one, two = Browser(joined), Browser(joined)
@@ -118,7 +119,7 @@ async def test_a_worker_that_leaves_hands_its_calls_over(setting, tmp_path):
         await until_said(tenant, "Do you like your plan?")
         await one.until("personaSpeaking")
         async with live_worker(tmp_path, replies=([long],)) as second:
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(0.8)
             await first.drain(0)
             assert (await one.until("close"))["code"] == 4503
             await two.call()
@@ -130,6 +131,36 @@ async def test_a_worker_that_leaves_hands_its_calls_over(setting, tmp_path):
     asked, cut, again = turns[1:]
     assert (asked.role, cut.interrupted, again.epoch) == ("user", True, 2)
     assert long.startswith(cut.text)
+
+
+async def test_a_line_that_broke_makes_the_persona_say_it_again_on_the_next(setting, tmp_path):
+    tenant, key = setting
+    long = "I would say it is quite a good plan, yes."
+    async with live_worker(tmp_path, replies=([long],)):
+        joined = await in_thread(redeem, key)
+        one, two = Browser(joined), Browser(joined)
+        await one.call()
+        await until_said(tenant, "Hello?")
+        one.rtc.microphone.say(encode_clip(TONE))
+        await until_said(tenant, "Do you like your plan?")
+        await one.until("personaSpeaking")
+        await asyncio.sleep(0.6)
+        await one.rtc.close()  # nothing comes any more, and nobody says so
+        await asyncio.sleep(2)
+        await two.call()
+        back_at = asyncio.get_running_loop().time()
+        await one.until("taken_over")
+        await until_said(tenant, long)
+        assert asyncio.get_running_loop().time() - back_at > 0.055 * len(long)  # from its start
+        await two.say(type="end")
+        await two.until("ended")
+    call, turns, parts = await in_thread(the_call, tenant)
+    assert [t.text for t in turns] == ["Hello?", "Do you like your plan?", long]
+    assert not turns[2].interrupted and {t.epoch for t in turns} == {1}
+    seconds = (call.ended_at - call.started_at).total_seconds()
+    rep = [part for part in parts if part.channel == "rep"]
+    assert rep[-1].offset + rep[-1].duration == pytest.approx(seconds, abs=0.5)
+    assert sum(part.duration for part in rep) <= seconds + 0.1
 
 
 async def test_draining_waits_for_a_browser_on_its_way_and_for_its_call(setting, tmp_path):
