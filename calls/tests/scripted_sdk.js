@@ -1,5 +1,5 @@
 // In the SDK's place: redeems for real, then does what the test says. Media is tested elsewhere.
-export const detectBrowserSupport = () => ({ supported: true });
+export const detectBrowserSupport = () => window.__support ?? { supported: true };
 
 export const AthosRoleplay = {
   create({ token, drillKey, difficulty, apiBase }) {
@@ -14,10 +14,13 @@ export const AthosRoleplay = {
       async connect() {
         emit("connecting");
         if (window.__refusal) throw Object.assign(new Error("refused"), { name: "AthosRoleplayError", code: window.__refusal });
-        const response = await fetch(`${apiBase}/api/external/v1/roleplay/session`, {
+        const redeem = fetch(`${apiBase}/api/external/v1/roleplay/session`, {
           method: "POST",
           headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
           body: JSON.stringify({ drillKey, difficulty }),
+        });
+        const response = await redeem.catch((cause) => {
+          throw Object.assign(cause, { code: "NETWORK_LOST" });
         });
         call = await response.json();
         if (!response.ok) throw Object.assign(new Error(call.error.message), { name: "AthosRoleplayError", code: call.error.code });
@@ -36,6 +39,9 @@ export const AthosRoleplay = {
       ],
       setMicrophone: async (id) => (session.microphone = id),
       resumeAudio: async () => {},
+      inputLevel: () => (session.muted ? 0 : 0.6),
+      connectionQuality: () => ({ quality: "good" }),
+      onCaption: (callback) => (listeners.caption ??= []).push(callback),
     };
     window.__session = session;
     return session;

@@ -3,6 +3,7 @@
 SCREENSHOTS=<folder> keeps pictures of every state, in both widths and colours.
 """
 
+import base64
 import json
 import os
 import re
@@ -15,17 +16,23 @@ import pytest
 from django.conf import settings as django_settings
 from django.utils import timezone
 
-from calls.models import Call
+from calls.models import Call, LiveWorker
+from calls.services.embedding import site_key_make
 from calls.tests.host_page import host_page
 from calls.tests.making import make_drill, make_integrator, make_worker
 from calls.tests.making_calls import add_recording, add_scorecard, add_transcript, make_call
 from calls.tests.site import ROOT, chromium, free_port, serve, visitor, wait_for
 from scoring.services import rubrics_load
+from tenants.branding import BrandingChange, branding_update, consent_text_publish, web_sites_set
 from tenants.isolation import tenant_scope
 from tenants.models import Membership, User
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
+AXE = (ROOT / "node_modules/axe-core/axe.min.js").read_text()
+LOGO = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+)
 SDK = Path(__file__).with_name("scripted_sdk.js").read_text()
 PASSWORD = "correct horse battery"
 LOOKS = [(1280, False), (1280, True), (375, False), (375, True)]
@@ -65,7 +72,8 @@ def acme():
         briefing="It is the annual enrollment period. She mailed back a card asking about plans.",
     )
     rubrics_load()
-    make_worker()
+    worker = make_worker()
+    LiveWorker.objects.filter(pk=worker.pk).update(heartbeat_at=timezone.now() + timedelta(days=1))
     return make_integrator("Acme")
 
 
@@ -128,6 +136,19 @@ def no_overflow(frame):
     assert width[0] <= width[1]
 
 
+def accessible(guest):
+    """axe finds nothing that keeps people out of what is shown."""
+    frame = inner(guest)
+    frame.evaluate(AXE)
+    found = frame.evaluate("axe.run({resultTypes: ['violations']})")
+    told = [
+        (v["id"], v["impact"], [n["target"] for n in v["nodes"]])
+        for v in found["violations"]
+        if v["impact"] in ("serious", "critical")
+    ]
+    assert told == []
+
+
 def start_call(frame):
     visible(frame, "ready")
     frame.get_by_role("button", name="Start the call").click()
@@ -145,16 +166,19 @@ def test_from_ready_to_a_scorecard_that_plays_its_evidence(browser, frame_of, ac
         visible(frame, "ready")
         frame.get_by_role("heading", name="What will be scored").wait_for()
         guest.look(f"{name}-1-ready")
+        accessible(guest)
         no_overflow(inner(guest))
         start_call(frame)
         emit(guest, "personaSpeaking", {"speaking": True})
         guest.look(f"{name}-2-live")
+        accessible(guest)
         no_overflow(inner(guest))
         frame.get_by_role("button", name="End the call").click()
         visible(frame, "scoring")
         call = end(acme)
         frame.locator('li[data-stage="ended"][data-step="now"]').wait_for()
         guest.look(f"{name}-3-scoring")
+        accessible(guest)
         add_transcript(call)
         add_scorecard(call)
         add_recording(call)
@@ -163,6 +187,7 @@ def test_from_ready_to_a_scorecard_that_plays_its_evidence(browser, frame_of, ac
         stage(acme, "scored", scored_at=timezone.now())
         visible(frame, "scored")
         guest.look(f"{name}-4-scored")
+        accessible(guest)
         no_overflow(inner(guest))
         frame.get_by_role("button", name="We do not offer every plan").first.click()
         expect_playing(inner(guest), 6.5)
@@ -189,14 +214,14 @@ def test_a_reload_while_scoring_loses_nothing(browser, frame_of, acme):
     with visitor(browser) as guest:
         frame = frame_of(guest)
         start_call(frame)
-        end(acme)
+        call = end(acme)
         frame.get_by_role("button", name="End the call").click()
         visible(frame, "scoring")
         guest.page.reload()
         frame = guest.page.frame_locator("iframe")
         visible(frame, "scoring")
-        call = stage(acme, "scored", scored_at=timezone.now())
         add_scorecard(call)
+        stage(acme, "scored", scored_at=timezone.now())
         visible(frame, "scored")
         frame.get_by_role("button", name="Practise again").click()
         visible(frame, "live")
@@ -215,18 +240,157 @@ def test_what_the_rep_can_do_on_the_call(browser, frame_of, acme):
         assert inner(guest).evaluate(f"{session}.muted") is True
         frame.get_by_role("button", name="Unmute").click()
         assert inner(guest).evaluate(f"{session}.muted") is False
-        frame.get_by_label("Microphone").select_option("Built-in microphone")
+        frame.locator("#microphone").select_option("Built-in microphone")
         assert inner(guest).evaluate(f"{session}.microphone") == "b"
+        frame.locator('#live-level[aria-valuenow="60"]').wait_for()
+        frame.get_by_text("Good connection").wait_for()
+        emit(guest, "caption", {"text": "Hello? Who is this?"})
+        assert not frame.get_by_text("Who is this?").is_visible()  # for those who ask for it
+        frame.get_by_role("button", name="Captions").click()
+        frame.get_by_role("log").get_by_text("Who is this?").wait_for()
         emit(guest, "reconnecting")
-        frame.get_by_role("alert").get_by_text("Reconnecting").wait_for()
+        frame.get_by_role("status").get_by_text("The line is bad").wait_for()
+        accessible(guest)
+        guest.look("embed-1280-light-8-reconnecting")
         emit(guest, "reconnected")
-        frame.get_by_text("Reconnecting").wait_for(state="hidden")
+        frame.get_by_text("The line is bad").wait_for(state="hidden")
         emit(guest, "error", {"code": "AUDIO_PLAYBACK_BLOCKED", "message": "Click for sound."})
         frame.get_by_role("button", name="Turn the sound on").click()
         emit(guest, "userSpeaking", {"speaking": True})
         assert frame.locator("#rep .does").inner_text() == "speaking"
         assert frame.locator("#timer").inner_text().startswith("0:0")
         assert guest.console == []
+
+
+def test_in_a_noisy_room_the_rep_presses_to_talk(browser, frame_of, acme):
+    with visitor(browser, width=375, dark=True) as guest:
+        frame = frame_of(guest)
+        start_call(frame)
+        frame.get_by_role("button", name="Press to talk").click()
+        assert muted(guest) is True
+        hold = frame.get_by_role("button", name="Hold to talk")
+        hold.hover()
+        guest.page.mouse.down()
+        frame.get_by_role("button", name="You are heard").wait_for()
+        assert muted(guest) is False
+        guest.look("embed-375-dark-9-press-to-talk")
+        guest.page.mouse.up()
+        hold.wait_for()
+        assert muted(guest) is True
+        inner(guest).evaluate("document.activeElement.blur()")
+        guest.page.keyboard.down("Space")
+        assert muted(guest) is False
+        guest.page.keyboard.up("Space")
+        assert muted(guest) is True
+        frame.get_by_role("button", name="Press to talk").click()
+        assert muted(guest) is False
+        accessible(guest)
+
+
+def muted(guest):
+    return inner(guest).evaluate("window.__session.muted")
+
+
+def test_the_sound_is_checked_before_the_call(browser, frame_of, acme):
+    """Chromium's own microphone beeps about once a second."""
+    with visitor(browser) as guest:
+        frame = frame_of(guest)
+        visible(frame, "ready")
+        frame.get_by_role("button", name="Check my sound").click()
+        for part, words in [("microphone", "we hear you"), ("network", "good")]:
+            frame.locator(f'#check-{part}[data-check="good"]').get_by_text(words).wait_for()
+        frame.get_by_role("button", name="I heard it").click()
+        frame.locator('#check-speaker[data-check="good"]').wait_for()
+        assert frame.locator("#check-device option").count() > 1
+        frame.locator("#check-device").select_option(index=1)
+        chosen = frame.locator("#check-device").input_value()
+        accessible(guest)
+        guest.look("embed-1280-light-0-checked")
+        assert [m["type"] for m in guest.page.evaluate("heard")] == ["athos:state"]  # no token yet
+        frame.get_by_role("button", name="Start the call").click()
+        visible(frame, "live")
+        assert inner(guest).evaluate("window.__session.microphone") == chosen
+        assert guest.console == []
+
+
+def test_a_microphone_that_may_not_be_used_is_explained(browser, frame_of, acme):
+    with visitor(browser) as guest:
+        frame = frame_of(guest)
+        visible(frame, "ready")
+        inner(guest).evaluate(
+            """() => {
+                const refused = () => Promise.reject(new DOMException("", "NotAllowedError"));
+                navigator.mediaDevices.getUserMedia = refused;
+            }"""
+        )
+        frame.get_by_role("button", name="Check my sound").click()
+        frame.locator('#check-microphone[data-check="bad"]').get_by_text("address bar").wait_for()
+        frame.get_by_role("button", name="Nothing").click()
+        frame.locator('#check-speaker[data-check="bad"]').get_by_text("volume").wait_for()
+        guest.look("embed-1280-light-0-check-failed")
+
+
+PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"
+
+
+def test_a_phone_reads_the_task_and_is_told_where_to_call(browser, site, frame_of):
+    with visitor(browser, width=375, user_agent=PHONE) as guest:
+        guest.page.add_init_script("window.__support = { supported: false, reason: 'mobile' }")
+        frame = frame_of(guest)
+        visible(frame, "ready")
+        frame.get_by_role("heading", name="The call needs a computer").wait_for()
+        assert frame.get_by_role("heading", name="What will be scored").is_visible()
+        assert not frame.get_by_role("button", name="Start the call").is_visible()
+        accessible(guest)
+        guest.look("embed-375-light-0-phone")
+
+
+def test_the_tenants_own_page(browser, site, host, frame_of, acme):
+    """Its name, logo, colour and consent text; the second attempt is told what changed."""
+    branding_update(tenant=acme.tenant, change=BrandingChange(color="#ffd400", logo=LOGO))
+    web_sites_set(tenant=acme.tenant, origins=[host.origin])
+    text = consent_text_publish(tenant=acme.tenant, text="Harbor Academy records you.\n\nAsk Kim.")
+    host.embed += f"&site={site_key_make(tenant_id=acme.tenant.pk)}"
+    earlier = make_call(acme.tenant, ended_at=timezone.now() - timedelta(days=1))
+    add_scorecard(earlier, overall=64, doctors="yes")
+    with visitor(browser) as guest:
+        frame = frame_of(guest)
+        visible(frame, "ready")
+        frame.get_by_text("Ask Kim.").wait_for()
+        assert frame.locator(".rep-brand img").evaluate("image => image.naturalWidth") == 1
+        accessible(guest)
+        guest.look("embed-1280-light-0-branded")
+        start_call(frame)
+        with tenant_scope(acme.tenant.pk):
+            call = Call.objects.get(stage=Call.Stage.CREATED)
+            assert (call.consent_source, call.consent_version) == ("rep_page", str(text.version))
+        now = timezone.now()
+        add_scorecard(call)
+        times = {"started_at": now - timedelta(minutes=1), "ended_at": now, "scored_at": now}
+        with tenant_scope(acme.tenant.pk):
+            Call.objects.filter(pk=call.pk).update(stage="scored", **times)
+        frame.get_by_role("button", name="End the call").click()
+        visible(frame, "scored")
+        frame.get_by_text("+18 points").wait_for()
+        accessible(guest)
+        guest.look("embed-1280-light-4-second-attempt")
+        frame.get_by_role("button", name="Practise again").click()
+        visible(frame, "ready")
+        frame.get_by_text("Last time: 82 of 100").wait_for()
+        assert [m["type"] for m in guest.page.evaluate("heard")].count("athos:token-request") == 1
+        start_call(frame)
+        assert [m["type"] for m in guest.page.evaluate("heard")].count("athos:token-request") == 2
+        assert guest.console == []
+
+
+def test_no_call_is_joined_that_the_rep_did_not_agree_to(browser, frame_of, acme):
+    with visitor(browser) as guest:
+        guest.page.route("**/embed/v1/call/consent", lambda route: route.abort())
+        frame = frame_of(guest)
+        visible(frame, "ready")
+        frame.get_by_role("button", name="Start the call").click()
+        visible(frame, "failed")
+        assert "athos:ended" not in [m["type"] for m in guest.page.evaluate("heard")]
 
 
 @pytest.mark.parametrize(
@@ -331,6 +495,7 @@ def test_nobody_else_may_frame_it(browser, frame_of, host, site):
 def test_alone_it_says_where_it_belongs(browser, site):
     with visitor(browser) as guest:
         guest.page.goto(f"{site}/embed/roleplay?drill=ma-full-sale")
+        assert not guest.page.get_by_role("button", name="Start the call").is_visible()
         guest.page.get_by_role("heading", name="Open this from your training site").wait_for()
         assert guest.console == []
 
@@ -339,7 +504,7 @@ def test_the_whole_way_by_keyboard(browser, frame_of, acme):
     with visitor(browser) as guest:
         frame = frame_of(guest)
         visible(frame, "ready")
-        for _ in range(6):
+        for _ in range(8):
             guest.page.keyboard.press("Tab")
             if inner(guest).evaluate("document.activeElement.id") == "start":
                 break
@@ -347,10 +512,10 @@ def test_the_whole_way_by_keyboard(browser, frame_of, acme):
         visible(frame, "live")
         assert inner(guest).evaluate("document.activeElement.textContent") == "On the call"
         reached = []
-        for _ in range(4):
+        for _ in range(5):
             guest.page.keyboard.press("Tab")
             reached.append(inner(guest).evaluate("document.activeElement.id"))
-        assert [i for i in reached if i] == ["microphone", "mute", "end"]
+        assert reached == ["mute", "press-to-talk", "caption", "end", "microphone"]
 
 
 def test_the_example_integrator_embeds_it(browser, site, acme, example_port, tmp_path):

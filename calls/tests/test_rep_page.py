@@ -104,12 +104,14 @@ def test_every_colour_can_be_read(scheme):
     steps = range(0, 256, 51)
     for color in (f"#{r:02x}{g:02x}{b:02x}" for r in steps for g in steps for b in steps):
         accent = accent_of(color, scheme)
-        for ground in (*scheme.grounds, accent.soft, accent.on):
+        for ground in (*scheme.grounds, accent.soft):
             assert contrast(accent.color, ground) >= TEXT_CONTRAST
+        assert contrast(accent.on, accent.fill) >= TEXT_CONTRAST
 
 
 def test_a_colour_that_can_be_read_stays_as_it_is():
     assert accent_of("#4338ca", LIGHT).color == "#4338ca"
+    assert accent_of("#ffd400", LIGHT).fill == "#ffd400"
     assert round(contrast("#000000", "#ffffff"), 1) == 21.0
 
 

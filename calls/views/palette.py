@@ -1,6 +1,7 @@
 """A tenant's colour made readable: what is written in it or on it keeps WCAG's contrast. Pure."""
 
 import colorsys
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 TEXT_CONTRAST = 4.5  # WCAG 2.2, 1.4.3, level AA
@@ -24,25 +25,20 @@ DARK = Scheme(("#1b1b25", "#121219", "#242431"), 0.24, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Accent:
-    """CSS colours: `color` for text and buttons, `on` written on it, `soft` behind it."""
+    """CSS colours: `color` for text and lines, `soft` behind it; `fill` of buttons, `on` on it."""
 
     color: str
-    on: str
     soft: str
+    fill: str
+    on: str
 
 
 def accent_of(color: str, scheme: Scheme) -> Accent:
     """The nearest shade of `color` (#rrggbb) that can be read everywhere in this scheme."""
-    hue, lightness, saturation = colorsys.rgb_to_hls(*_rgb(color))
-    for step in range(STEPS + 1):
-        way = step / STEPS
-        shade = _hex(
-            colorsys.hls_to_rgb(hue, lightness + (scheme.towards - lightness) * way, saturation)
-        )
-        accent = Accent(shade, _written_on(shade), _mixed(shade, scheme))
-        if _readable(accent, scheme):
-            return accent
-    raise AssertionError(f"black and white can be read on {scheme.grounds}")
+    shades = list(_shades(color, scheme.towards))
+    text = next(shade for shade in shades if _readable(shade, scheme))
+    fill = next(shade for shade in shades if contrast(shade, _written_on(shade)) >= TEXT_CONTRAST)
+    return Accent(color=text, soft=_mixed(text, scheme), fill=fill, on=_written_on(fill))
 
 
 def contrast(one: str, other: str) -> float:
@@ -51,9 +47,17 @@ def contrast(one: str, other: str) -> float:
     return (brighter + 0.05) / (darker + 0.05)
 
 
-def _readable(accent: Accent, scheme: Scheme) -> bool:
-    behind = (*scheme.grounds, accent.soft, accent.on)
-    return all(contrast(accent.color, ground) >= TEXT_CONTRAST for ground in behind)
+def _shades(color: str, towards: float) -> Iterator[str]:
+    """From the colour itself to black or white."""
+    hue, lightness, saturation = colorsys.rgb_to_hls(*_rgb(color))
+    for step in range(STEPS + 1):
+        shade = lightness + (towards - lightness) * step / STEPS
+        yield _hex(colorsys.hls_to_rgb(hue, shade, saturation))
+
+
+def _readable(shade: str, scheme: Scheme) -> bool:
+    behind = (*scheme.grounds, _mixed(shade, scheme))
+    return all(contrast(shade, ground) >= TEXT_CONTRAST for ground in behind)
 
 
 def _written_on(color: str) -> str:

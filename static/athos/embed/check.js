@@ -134,11 +134,11 @@ export class SoundCheck {
   async #checkNetwork(signal) {
     this.#tell("network", "busy", "asking the server…");
     try {
-      const fastest = await fastestAnswer(signal);
+      const [fastest] = await Promise.all([fastestAnswer(signal), socketOpens(signal)]);
       if (fastest > SLOW_MS) this.#tell("network", "bad", "slow: answers may come late. A cable is better than Wi-Fi.");
       else this.#tell("network", "good", "good");
     } catch {
-      if (!signal.aborted) this.#tell("network", "bad", "the server cannot be reached. Check your network.");
+      if (!signal.aborted) this.#tell("network", "bad", "the server cannot be reached. Check your network, or a firewall or VPN in between.");
     }
   }
 
@@ -159,4 +159,19 @@ async function fastestAnswer(signal) {
     fastest = Math.min(fastest, performance.now() - began);
   }
   return fastest;
+}
+
+/** Some networks let pages through and no sockets, without which there is no call. */
+function socketOpens(signal) {
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(5_000)]);
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/live/v1`);
+    const done = (settle, value) => {
+      socket.close();
+      settle(value);
+    };
+    socket.onopen = () => done(resolve);
+    socket.onerror = () => done(reject, new Error("refused"));
+    limit.addEventListener("abort", () => done(reject, limit.reason), { once: true });
+  });
 }

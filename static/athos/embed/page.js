@@ -3,6 +3,7 @@ import { AthosRoleplay, detectBrowserSupport } from "/sdk/useathos-sdk.js";
 import { bindPlayer } from "../player.js";
 import { SoundCheck } from "./check.js";
 import { Host } from "./host.js";
+import { showLevel } from "./level.js";
 import { consent, follow, scorecard, TicketOver } from "./progress.js";
 import { SilenceGuard } from "./silence.js";
 import { Talk } from "./talk.js";
@@ -18,6 +19,9 @@ const UNSUPPORTED = {
   mobile: ["The call needs a computer", "Read here what it will be about. For the call itself, open this page in Chrome, Edge or Firefox on a computer with a microphone."],
   unknown: ["Please use Chrome, Edge or Firefox", "This browser cannot make the call. You can read here what it will be about."],
 };
+const QUALITY = { good: "Good connection", fair: "Fair connection", poor: "Poor connection" };
+const CAPTIONS = 4; // sentences in view
+const METER_MS = 80;
 const PATIENCE_MS = 90_000; // most calls are scored by then
 const ADVICE = {
   MIC_PERMISSION_DENIED: "Your browser does not let this page use the microphone. Allow it in the address bar, then try again.",
@@ -40,7 +44,8 @@ const UNSCORED = {
 let session; // of the SDK; one per call
 let life = new AbortController(); // what the page waits for in its present state
 let ticket = kept.ticket;
-let clock;
+let clock; // the timers of the call
+let meter;
 
 const guard = new SilenceGuard($("still-there"), $("still-there-left"), () => session?.disconnect());
 const check = new SoundCheck({
@@ -129,8 +134,10 @@ function makeSession(token) {
     drillKey: drill,
     difficulty,
     filters: Object.fromEntries(new URLSearchParams(filters)),
+    captions: true, // shown to those who ask for them
     apiBase: location.origin,
   });
+  made.onCaption?.(({ text }) => addCaption(text));
   made.on("ready", ({ persona }) => goLive(persona.name));
   made.on("personaSpeaking", ({ speaking }) => showSpeaking("persona", speaking));
   made.on("userSpeaking", ({ speaking }) => {
@@ -154,7 +161,12 @@ function goLive(name) {
   for (const who of ["persona", "rep"]) showSpeaking(who, false);
   show("live", `You are connected with ${name}.`);
   const since = Date.now();
-  clock = setInterval(() => ($("timer").textContent = asClock((Date.now() - since) / 1000)), 250);
+  clock = setInterval(() => {
+    $("timer").textContent = asClock((Date.now() - since) / 1000);
+    showQuality();
+  }, 250);
+  meter = setInterval(() => showLevel($("live-level"), session.inputLevel?.() ?? 0), METER_MS);
+  $("captions").replaceChildren();
   guard.start();
   showMicrophones();
 }
@@ -167,6 +179,7 @@ function callEnded({ callId, durationSec }) {
 
 function offTheLine() {
   clearInterval(clock);
+  clearInterval(meter);
   guard.stop();
   talk.stop();
 }
@@ -263,6 +276,20 @@ function callTrouble(code, message) {
   trouble(code === "MIC_DEVICE_DISCONNECTED" ? "Your microphone is gone. Choose another one, or plug it in again." : message);
 }
 
+function showQuality() {
+  const quality = session.connectionQuality?.()?.quality;
+  $("quality").hidden = !(quality in QUALITY);
+  $("quality").dataset.quality = quality;
+  $("quality").textContent = QUALITY[quality] ?? "";
+}
+
+function addCaption(text) {
+  const line = document.createElement("p");
+  line.textContent = text;
+  $("captions").append(line);
+  while ($("captions").children.length > CAPTIONS) $("captions").firstChild.remove();
+}
+
 function showSpeaking(who, speaking) {
   $(who).dataset.speaking = speaking;
   $(who).querySelector(".does").textContent = speaking ? "speaking" : "silent";
@@ -285,6 +312,11 @@ $("start").addEventListener("click", start);
 $("practise-again").addEventListener("click", again);
 $("cancel").addEventListener("click", ready);
 $("end").addEventListener("click", () => session.disconnect());
+$("caption").addEventListener("click", ({ target }) => {
+  const wanted = target.getAttribute("aria-pressed") !== "true";
+  target.setAttribute("aria-pressed", wanted);
+  $("captions").hidden = !wanted;
+});
 $("resume-audio").addEventListener("click", async () => {
   await session.resumeAudio();
   $("resume-audio").hidden = true;
