@@ -137,7 +137,7 @@ function makeSession(token) {
     captions: true, // shown to those who ask for them
     apiBase: location.origin,
   });
-  made.onCaption?.(({ text }) => addCaption(text));
+  made.onCaption(({ text }) => addCaption(text));
   made.on("ready", ({ persona }) => goLive(persona.name));
   made.on("personaSpeaking", ({ speaking }) => showSpeaking("persona", speaking));
   made.on("userSpeaking", ({ speaking }) => {
@@ -165,7 +165,7 @@ function goLive(name) {
     $("timer").textContent = asClock((Date.now() - since) / 1000);
     showQuality();
   }, 250);
-  meter = setInterval(() => showLevel($("live-level"), session.inputLevel?.() ?? 0), METER_MS);
+  meter = setInterval(() => showLevel($("live-level"), session.inputLevel()), METER_MS);
   $("captions").replaceChildren();
   guard.start();
   showMicrophones();
@@ -277,7 +277,7 @@ function callTrouble(code, message) {
 }
 
 function showQuality() {
-  const quality = session.connectionQuality?.()?.quality;
+  const quality = session.connectionQuality()?.quality;
   $("quality").hidden = !(quality in QUALITY);
   $("quality").dataset.quality = quality;
   $("quality").textContent = QUALITY[quality] ?? "";
