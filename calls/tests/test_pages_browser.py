@@ -238,6 +238,7 @@ def test_what_the_rep_can_do_on_the_call(browser, frame_of, acme):
         frame.get_by_role("button", name="Mute").click()
         frame.get_by_role("button", name="Unmute", pressed=True).wait_for()
         assert inner(guest).evaluate(f"{session}.muted") is True
+        assert frame.locator("#rep .does").inner_text() == "muted"
         frame.get_by_role("button", name="Unmute").click()
         assert inner(guest).evaluate(f"{session}.muted") is False
         frame.locator("#microphone").select_option("Built-in microphone")

@@ -59,7 +59,7 @@ const check = new SoundCheck({
   heardNo: $("heard-no"),
   network: $("check-network"),
 });
-const talk = new Talk({ mute: $("mute"), mode: $("press-to-talk"), hold: $("hold") });
+const talk = new Talk({ mute: $("mute"), mode: $("press-to-talk"), hold: $("hold") }, () => showSpeaking("rep", false));
 
 watchRedeem(async (fresh) => {
   ticket = fresh;
@@ -292,7 +292,7 @@ function addCaption(text) {
 
 function showSpeaking(who, speaking) {
   $(who).dataset.speaking = speaking;
-  $(who).querySelector(".does").textContent = speaking ? "speaking" : "silent";
+  $(who).querySelector(".does").textContent = speaking ? "speaking" : who === "rep" && !talk.heard ? "muted" : "silent";
 }
 
 async function showMicrophones() {

@@ -4,14 +4,16 @@ const TYPING = "button, select, summary, input, textarea, a[href]"; // there the
 
 export class Talk {
   #parts;
+  #onChange;
   #session;
   #muted = false;
   #pressing = false;
   #byPress = false;
 
-  /** `parts`: the buttons `mute`, `mode` (press-to-talk on or off) and `hold`. */
-  constructor(parts) {
+  /** `parts`: the buttons `mute`, `mode` (press-to-talk on or off) and `hold`. `onChange`: see `heard`. */
+  constructor(parts, onChange) {
     this.#parts = parts;
+    this.#onChange = onChange;
     parts.mute.addEventListener("click", () => this.#set({ muted: !this.#muted }));
     parts.mode.addEventListener("click", () => this.#set({ byPress: !this.#byPress, muted: false }));
     parts.hold.addEventListener("pointerdown", (event) => {
@@ -59,6 +61,7 @@ export class Talk {
     if (this.heard) this.#session?.unmute();
     else this.#session?.mute();
     this.#show();
+    this.#onChange();
   }
 
   #show() {
