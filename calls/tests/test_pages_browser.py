@@ -224,7 +224,7 @@ def test_a_reload_while_scoring_loses_nothing(browser, frame_of, acme):
         stage(acme, "scored", scored_at=timezone.now())
         visible(frame, "scored")
         frame.get_by_role("button", name="Practise again").click()
-        visible(frame, "live")
+        start_call(frame)
         with tenant_scope(acme.tenant.pk):
             assert Call.objects.count() == 2
         assert guest.console == []
