@@ -1,8 +1,8 @@
 // A small product that embeds Athos. Three steps: mint a token, make the call in the page, receive the result.
 // Set ATHOS_BASE_URL, ATHOS_API_KEY, ATHOS_WEBHOOK_SECRET and PORT, or start with --demo <Athos' demo.json>.
 import { createServer } from "node:http";
+import { verify, WebhookRefused } from "@useathos/webhooks";
 import { file, Recent, readBody, refuse, sendJson, settings, streamEvents } from "./http.mjs";
-import { isFromAthos } from "./signature.mjs";
 
 const { athosUrl, apiKey, webhookSecret, port } = settings();
 
@@ -16,25 +16,30 @@ async function token(request, response) {
 
 // 3. Athos posts here when the call is scored. The body says which call; its score is fetched with the key.
 async function webhook(request, response) {
-  const body = await readBody(request);
-  if (!isFromAthos(request.headers["x-athos-signature"], body, webhookSecret)) {
-    return refuse(response, 401, "INVALID_SIGNATURE", "This was not signed by Athos, or too long ago.");
-  }
-  const event = JSON.parse(body);
-  if (event.event === "call.scored" && !received.has(event.webhookId)) {
-    const call = event.success ? await scoredCall(event.callId) : null;
-    received.set(event.webhookId, true); // only now: had anything failed, Athos would send it again
-    results.set(event.callId, { event, call });
+  const event = verify(await readBody(request), request.headers, webhookSecret); // throws what is not from Athos
+  if (!received.has(event.webhookId)) {
+    if (event.event === "call.scored") {
+      const call = event.success ? await scoredCall(event.callId) : null;
+      results.set(event.callId, { event, call });
+    }
+    received.set(event.webhookId, event); // only now: had anything failed, Athos would send it again
+    messages.set("newest", event);
   }
   response.writeHead(204).end();
 }
 
-const received = new Recent(1000); // webhook ids: an event counts once, however often it comes
+const received = new Recent(1000); // webhook id -> event: it counts once, however often it comes
 const results = new Recent(100); // call id -> { event, call }
+const messages = new Recent(1); // "newest" -> event
 
 // The page waits here for the result of its call, as server-sent events.
 function events(request, response, { searchParams }) {
   streamEvents(response, (send) => results.follow(searchParams.get("callId"), send));
+}
+
+// And here for whatever Athos says, for those who want to see it.
+function webhooks(request, response) {
+  streamEvents(response, (send) => messages.follow("newest", send));
 }
 
 function scoredCall(callId) {
@@ -64,6 +69,7 @@ const routes = {
   "GET /embedded": file("embedded.html", athosUrl), // the same with Athos' own page in an iframe
   "GET /embedded.js": file("embedded.js", athosUrl),
   "GET /events": events,
+  "GET /webhooks": webhooks,
   "POST /token": token,
   "POST /webhook": webhook,
 };
@@ -75,6 +81,7 @@ const server = createServer(async (request, response) => {
   try {
     await route(request, response, url);
   } catch (cause) {
+    if (cause instanceof WebhookRefused) return refuse(response, 401, cause.code, cause.message);
     console.error(`${request.method} ${url.pathname}:`, cause.answer?.error ?? cause.message);
     if (cause.answer) sendJson(response, cause.status, cause.answer);
     else refuse(response, 502, "UNREACHABLE", "Athos cannot be reached.");

@@ -89,6 +89,14 @@ function waitForResult(callId) {
   };
 }
 
+/** What Athos told our server by webhook, verified there. */
+function watchWebhooks() {
+  new EventSource("/webhooks").onmessage = ({ data }) => {
+    const { event, webhookId, ...facts } = JSON.parse(data);
+    addTo($("webhooks"), event, facts);
+  };
+}
+
 function showScore({ score, transcript }) {
   result("scored", "");
   $("result-score").hidden = false;
@@ -145,6 +153,10 @@ function reset() {
 }
 
 function log(name, payload) {
+  addTo($("log"), name, payload);
+}
+
+function addTo(list, name, payload) {
   const item = document.createElement("li");
   item.dataset.event = name;
   const time = document.createElement("time");
@@ -152,8 +164,8 @@ function log(name, payload) {
   const event = document.createElement("b");
   event.textContent = name;
   item.append(time, event, payload ? JSON.stringify(payload, null, 1).replace(/\n\s*/g, " ") : "");
-  $("log").append(item);
-  $("log").scrollTop = $("log").scrollHeight;
+  list.append(item);
+  list.scrollTop = list.scrollHeight;
 }
 
 function problem(text) {
@@ -219,4 +231,5 @@ $("drill").replaceChildren(...[...drills].map((key) => new Option(LABELS[key] ??
 const support = detectBrowserSupport(navigator.userAgent);
 if (!support.supported) problem("Calls work in Chrome, Edge and Firefox on a computer.");
 $("start").disabled = !support.supported;
+watchWebhooks();
 show("idle");
