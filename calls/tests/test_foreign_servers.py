@@ -9,7 +9,7 @@ from bench import providers as bench
 from bench.peers import chat_server, ears_server, peers_python, voice_server
 from tests.speech_process import models_folder
 
-pytestmark = [pytest.mark.prove, pytest.mark.models, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.prove, pytest.mark.models, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(scope="module")
