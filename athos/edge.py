@@ -20,6 +20,7 @@ from tenants.errors import AthosError
 
 logger = logging.getLogger(__name__)
 
+LEFT = 499  # as a status in the metrics: who asked went away
 REQUEST_ID_HEADER = "X-Athos-Request-Id"
 _REQUEST_ID = REQUEST_ID_HEADER.lower().encode()
 # The one address that other web sites call: their script must be able to read a refusal.
@@ -77,7 +78,7 @@ class Edge:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = scope.setdefault("request_id", request_id_make())
-        began, status, begun = time.monotonic(), 500, False
+        began, status, begun = time.monotonic(), LEFT, False
 
         async def stamped(message: Message) -> None:
             nonlocal begun, status
