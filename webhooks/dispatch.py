@@ -24,10 +24,10 @@ from webhooks.writing import AT_ONCE, Writer, claim_fail
 from work import bell
 from work.claims import Claim, claim_batch, hold_open
 
-IN_FLIGHT = 256  # attempts of one sender at once; the caps per endpoint and tenant are in sql.py
+IN_FLIGHT = 384  # attempts of one sender at once; the caps per endpoint and tenant are in sql.py
 BATCH = 48  # claimed in one go, so that the first of them leave soon
 LOOK_SECONDS = 0.2  # what becomes due while others are in flight waits so long at most
-GATHER_SECONDS = 0.05  # attempts that end together make room for one look, not one look each
+GATHER_SECONDS = 0.1  # attempts that end together make room for one look, not one look each
 THREADS = AT_ONCE + 2  # writing; claiming, giving back
 LIMIT_SECONDS = bell.DRAIN_SECONDS + 2 * DEADLINE_SECONDS  # after which no lease is renewed
 

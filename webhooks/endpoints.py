@@ -3,6 +3,8 @@
 import uuid
 from dataclasses import dataclass
 
+from django.db.models import QuerySet
+
 from tenants.isolation import tenant_scope
 from tenants.models import Tenant
 from tenants.services import SYSTEM, audit
@@ -28,20 +30,25 @@ class EndpointChange:
     enabled: bool | None = None
 
 
-def endpoints_list(*, tenant: Tenant, mode: str) -> list[Endpoint]:
-    """All of them, the oldest first: there are 16 at most."""
+def endpoints_list(*, tenant: Tenant, mode: str | None = None) -> list[Endpoint]:
+    """All of the mode, or of both, the oldest first: there are 16 at most."""
     with tenant_scope(tenant.pk):
-        found = Endpoint.objects.for_tenant(tenant).filter(mode=mode)
+        found = _of_mode(tenant, mode)
         return list(found.order_by("created_at", "id"))
 
 
-def endpoint_get(*, tenant: Tenant, mode: str, public_id: str) -> Endpoint:
+def endpoint_get(*, tenant: Tenant, public_id: str, mode: str | None = None) -> Endpoint:
     """The tenant's endpoint. A stranger's, one of the other mode and none look the same."""
     with tenant_scope(tenant.pk):
-        found = Endpoint.objects.for_tenant(tenant).filter(mode=mode, public_id=public_id).first()
+        found = _of_mode(tenant, mode).filter(public_id=public_id).first()
     if found is None:
         raise EndpointNotFound
     return found
+
+
+def _of_mode(tenant: Tenant, mode: str | None) -> QuerySet[Endpoint]:
+    found = Endpoint.objects.for_tenant(tenant)
+    return found.filter(mode=mode) if mode else found
 
 
 def endpoint_update(

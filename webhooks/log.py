@@ -56,6 +56,18 @@ def deliveries_page(
     return DeliveriesPage(page, seal(value.encode(), purpose=_PURPOSE))
 
 
+def delivery_get(
+    *, tenant: Tenant, endpoint: Endpoint, event_id: str
+) -> tuple[Delivery, list[Attempt]]:
+    """One event's way to one endpoint, with its attempts. Raises EventNotFound."""
+    with tenant_scope(tenant.pk):
+        rows = Delivery.objects.for_tenant(tenant).filter(endpoint=endpoint)
+        found = rows.select_related("event").filter(event__public_id=event_id).first()
+        if found is None:
+            raise EventNotFound
+        return found, list(found.attempts.order_by("-number")[:ATTEMPTS_SHOWN])
+
+
 def event_get(*, tenant: Tenant, mode: str, public_id: str) -> EventLog:
     """The tenant's event. A stranger's, one of the other mode and none look the same."""
     with tenant_scope(tenant.pk):

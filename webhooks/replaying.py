@@ -14,6 +14,7 @@ from tenants.services import SYSTEM, audit
 from webhooks.bodies import event_body
 from webhooks.errors import EventExpired
 from webhooks.models import Delivery, Endpoint, Event, event_public_id
+from webhooks.services import endpoint_enable
 from work.bell import ring
 
 ENDPOINT_TEST = "endpoint.test"
@@ -36,6 +37,13 @@ def test_event_send(*, tenant: Tenant, endpoint: Endpoint, actor: str = SYSTEM) 
         _audit(tenant, actor, "endpoint.test", f"endpoint:{endpoint.pk}")
         ring("deliver")
     return event
+
+
+def endpoint_revive(*, tenant: Tenant, endpoint: Endpoint, actor: str = SYSTEM) -> Event:
+    """Switch it on again and send a test at once, whose delivery tells whether it works now."""
+    with tenant_scope(tenant.pk):
+        enabled = endpoint_enable(tenant=tenant, endpoint_id=endpoint.pk, actor=actor)
+        return test_event_send(tenant=tenant, endpoint=enabled, actor=actor)
 
 
 def event_replay(

@@ -25,6 +25,7 @@ class DeliveryState:
     id: uuid.UUID
     event_type: str
     event_id: str  # wh_...
+    endpoint_id: str  # ep_...
     endpoint_url: str
     state: str
     attempts: int
@@ -52,6 +53,7 @@ def _state(delivery: Delivery) -> DeliveryState:
         id=delivery.pk,
         event_type=delivery.event.type,
         event_id=delivery.event.public_id,
+        endpoint_id=delivery.endpoint.public_id,
         endpoint_url=delivery.endpoint.url,
         state=delivery.state,
         attempts=delivery.attempt_count,

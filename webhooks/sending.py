@@ -7,6 +7,7 @@ more than a few kilobytes of what it was told.
 import asyncio
 import ssl
 import time
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ DEADLINE_SECONDS = 15.0  # for all of an attempt; a limit per read would let a s
 CONNECT_SECONDS = 5.0  # TCP and TLS, for each address
 BODY_SECONDS = 3.0  # the answer's head has decided; its body is only for the log
 READ_BYTES = 16 * 1024
+# asyncio gives each TLS connection 256 KiB to read into, a hundred MiB for what we have in flight.
+TLS_BUFFER_BYTES = 2 * READ_BYTES
 KEPT_BYTES = 1024
 HEADER_BYTES = 8190
 HEADERS_MAX = 100
@@ -80,6 +83,7 @@ class Sender:
 
     async def __aenter__(self) -> Self:
         internet = self._internet
+        SSLProtocol.max_size = TLS_BUFFER_BYTES
         self._resolver = CheckedResolver(internet.lookup, own=internet.own, route=internet.route)
         # A connection per attempt: one that a receiver closes while idle would cost a false
         # failure, because a POST on it cannot be repeated blindly.

@@ -2,10 +2,11 @@
 
 from django.urls import URLPattern, path
 
-from webhooks import api
+from webhooks import api, views
 
 API = "api/external/v1/"
 ENDPOINT = API + "webhook-endpoints/<str:endpoint_id>"
+DELIVERY_PAGE = "webhooks/<str:endpoint_id>/<str:webhook_id>"
 EVENT = API + "webhook-events/<str:webhook_id>"
 
 urlpatterns: list[URLPattern] = [
@@ -17,4 +18,10 @@ urlpatterns: list[URLPattern] = [
     path(ENDPOINT + "/deliveries", api.EndpointDeliveriesApi.as_view(), name="endpoint-deliveries"),
     path(EVENT, api.EventApi.as_view(), name="webhook-event"),
     path(EVENT + "/replay", api.EventReplayApi.as_view(), name="webhook-event-replay"),
+    path("webhooks", views.endpoint_pages, name="endpoint-pages"),
+    path("webhooks/add", views.endpoint_add, name="endpoint-add"),
+    path("webhooks/<str:endpoint_id>", views.endpoint_page, name="endpoint-page"),
+    path("webhooks/<str:endpoint_id>/act", views.endpoint_act, name="endpoint-act"),
+    path(DELIVERY_PAGE, views.delivery_page, name="delivery-page"),
+    path(DELIVERY_PAGE + "/replay", views.delivery_replay, name="delivery-replay"),
 ]

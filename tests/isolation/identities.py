@@ -122,4 +122,5 @@ MEMBER = Door(
     frozenset({"manager of A", "limited manager of A", "manager of B"}),
     _SIGN_IN | {"manager of no tenant": (403, "")},
 )
+WHOLE_MEMBER = _without(MEMBER, "limited manager of A", refusal=(403, ""))
 SIGNED_IN = Door(MEMBER.lets_in | {"manager of no tenant"}, _SIGN_IN)

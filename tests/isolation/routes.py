@@ -18,6 +18,7 @@ from tests.isolation.identities import (
     TOKEN,
     WHOLE_KEY,
     WHOLE_LIVE_KEY,
+    WHOLE_MEMBER,
     Door,
 )
 from tests.isolation.world import Side
@@ -138,6 +139,18 @@ ROUTES: dict[str, Route] = {
     "/calls": _get(MEMBER),
     "/calls/<str:call_id>": _get(MEMBER),
     "/embedding": _get(MEMBER),
+    "/webhooks": _get(WHOLE_MEMBER),
+    "/webhooks/add": {
+        "POST": Act(WHOLE_MEMBER, form=True, body=lambda s, p: {"url": "https://n.example.com/"})
+    },
+    "/webhooks/<str:endpoint_id>": _get(WHOLE_MEMBER),
+    "/webhooks/<str:endpoint_id>/act": {
+        "POST": Act(WHOLE_MEMBER, ok=(302,), form=True, body=lambda s, p: {"action": "test"})
+    },
+    "/webhooks/<str:endpoint_id>/<str:webhook_id>": _get(WHOLE_MEMBER),
+    "/webhooks/<str:endpoint_id>/<str:webhook_id>/replay": {
+        "POST": Act(WHOLE_MEMBER, ok=(302,), form=True, body=lambda s, p: {})
+    },
     "/": _get(ANYBODY, ok=(302,)),
     "/sign-in": _get(ANYBODY, ok=(200, 302))
     | {"POST": Act(ANYBODY, ok=(200, 302), form=True), "PUT": Act(ANYBODY, ok=(200, 302))},

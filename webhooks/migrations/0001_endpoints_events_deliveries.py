@@ -8,7 +8,6 @@ from django.db import migrations, models
 
 import webhooks.models
 from tenants import row_security as rows
-from webhooks.sql import due_deliver
 from work.sql import due_functions
 
 TENANT_TABLES = (
@@ -291,8 +290,8 @@ class Migration(migrations.Migration):
         rows.composite_foreign_key("webhooks_delivery", "event_id", "webhooks_event"),
         rows.composite_foreign_key("webhooks_attempt", "delivery_id", "webhooks_delivery"),
         rows.definer_may_read("webhooks_delivery"),  # for the functions of the kind
-        due_deliver(),  # in place of the first of these, which knows no endpoints
+        # The first of these, which knows no endpoints, is replaced in 0006.
         *due_functions(
             kind="deliver", table="webhooks_delivery", where="due_row.state = 'pending'"
-        )[1:],
+        ),
     ]

@@ -14,10 +14,12 @@ import svix
 from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
+from tenants.isolation import tenant_scope
 from webhooks import retry, selectors, services, writing
+from webhooks.models import Endpoint
 from webhooks.place import Place
 from webhooks.sending import Internet, Sender
-from webhooks.sql import ENDPOINT_IN_FLIGHT, TENANT_IN_FLIGHT
+from webhooks.sql import ENDPOINT_IN_FLIGHT, FAILING_IN_FLIGHT, TENANT_IN_FLIGHT
 from webhooks.tests import making
 from webhooks.tests.making import in_database
 from webhooks.tests.receivers import Hanging, Receiver, serving
@@ -297,6 +299,16 @@ async def test_turns_go_round_tenants_and_endpoints_within_the_caps(acme):
     first = [endpoints[pk] for tenant, pk in handed if tenant == acme.pk]
     assert len(set(first[:12])) == 12
     assert max(Counter(first).values()) <= ENDPOINT_IN_FLIGHT
+
+    def fail_one() -> None:
+        with tenant_scope(small.pk):
+            Endpoint.objects.update(failing_since=timezone.now(), failed_attempts=1)
+        for _ in range(9):
+            making.publish(small)
+
+    await in_database(fail_one)
+    handed = await in_database(hand_out)
+    assert [tenant for tenant, _ in handed].count(small.pk) == FAILING_IN_FLIGHT
 
 
 async def test_throughput_of_one_sender(acme, world, dispatch):

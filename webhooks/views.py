@@ -1,0 +1,232 @@
+"""The dashboard's pages of webhooks: endpoints, what was sent to them, and why it failed.
+
+Endpoints are the whole tenant's: members who are limited to agencies get no page of them. Analysts
+look, all others may act.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from tenants.errors import AthosError, InvalidRequest
+from tenants.isolation import tenant_scope
+from tenants.members import Member, for_members
+from tenants.models import ApiKey, Membership, Tenant
+from webhooks import presenting
+from webhooks.endpoints import endpoint_get, endpoints_list
+from webhooks.errors import EndpointNotFound, EventNotFound
+from webhooks.log import deliveries_page, delivery_get
+from webhooks.models import Delivery, Endpoint
+from webhooks.replaying import endpoint_revive, event_replay, failed_replay, test_event_send
+from webhooks.services import (
+    CALL_SCORED,
+    OPT_IN,
+    endpoint_create,
+    endpoint_disable,
+    endpoint_secret_rotate,
+)
+
+PAGE = 25  # deliveries
+Parameters = ParamSpec("Parameters")
+Page = Callable[Concatenate[HttpRequest, Member, Tenant, Parameters], HttpResponse]
+
+
+def for_whole_tenant(
+    view: Page[Parameters],
+) -> Callable[Concatenate[HttpRequest, Parameters], HttpResponse]:
+    """A page for members who see all of the tenant; what is missing is 404."""
+
+    @for_members
+    @wraps(view)
+    def answer(
+        request: HttpRequest,
+        member: Member,
+        /,
+        *args: Parameters.args,
+        **kwargs: Parameters.kwargs,
+    ) -> HttpResponse:
+        if member.membership.agencies or (request.method == "POST" and not _may_act(member)):
+            return render(request, "webhooks/not_yours.html", {"member": member}, status=403)
+        with tenant_scope(member.tenant_id):
+            tenant = Tenant.objects.get(pk=member.tenant_id)
+        try:
+            return view(request, member, tenant, *args, **kwargs)
+        except (EndpointNotFound, EventNotFound) as missing:
+            raise Http404 from missing
+
+    return answer
+
+
+@require_safe
+@for_whole_tenant
+def endpoint_pages(request: HttpRequest, member: Member, tenant: Tenant) -> HttpResponse:
+    """GET /webhooks, with `mode=test` those of the sandbox"""
+    return _endpoints(request, member, tenant)
+
+
+@require_POST
+@for_whole_tenant
+def endpoint_add(request: HttpRequest, member: Member, tenant: Tenant) -> HttpResponse:
+    """POST /webhooks/add: the only answer that shows the secret."""
+    given = request.POST
+    try:
+        endpoint, secret = endpoint_create(
+            tenant=tenant,
+            mode=ApiKey.Mode.TEST if given.get("mode") == "test" else ApiKey.Mode.LIVE,
+            url=given.get("url", "").strip(),
+            description=given.get("description", "").strip(),
+            event_types=given.getlist("event"),
+            actor=_actor(member),
+        )
+    except AthosError as refused:
+        return _endpoints(request, member, tenant, problem=refused.message, given=given)
+    return _endpoint(request, member, tenant, endpoint, secret=secret)
+
+
+@require_safe
+@for_whole_tenant
+def endpoint_page(
+    request: HttpRequest, member: Member, tenant: Tenant, endpoint_id: str
+) -> HttpResponse:
+    """GET /webhooks/<endpoint id>, with `state` and `before`"""
+    endpoint = endpoint_get(tenant=tenant, public_id=endpoint_id)
+    try:
+        return _endpoint(request, member, tenant, endpoint)
+    except InvalidRequest:
+        return redirect("endpoint-page", endpoint_id)
+
+
+@require_POST
+@for_whole_tenant
+def endpoint_act(
+    request: HttpRequest, member: Member, tenant: Tenant, endpoint_id: str
+) -> HttpResponse:
+    """POST /webhooks/<endpoint id>/act: what the buttons of the page do."""
+    endpoint, actor = endpoint_get(tenant=tenant, public_id=endpoint_id), _actor(member)
+    try:
+        match request.POST.get("action"):
+            case "revive":
+                endpoint_revive(tenant=tenant, endpoint=endpoint, actor=actor)
+                said = "Switched on again. A test is on its way: load the page again in a moment."
+            case "disable":
+                endpoint_disable(tenant_id=tenant.pk, endpoint_id=endpoint.pk, actor=actor)
+                said = "Switched off."
+            case "test" if endpoint.enabled:
+                test_event_send(tenant=tenant, endpoint=endpoint, actor=actor)
+                said = "A test is on its way: load the page again in a moment."
+            case "replay":
+                since = endpoint.created_at
+                count = failed_replay(tenant=tenant, endpoint=endpoint, since=since, actor=actor)
+                said = f"{count} on their way again."
+            case "rotate":
+                secret = endpoint_secret_rotate(tenant=tenant, endpoint_id=endpoint.pk, actor=actor)
+                changed = endpoint_get(tenant=tenant, public_id=endpoint_id)
+                return _endpoint(request, member, tenant, changed, secret=secret)
+            case _:
+                said = "Nothing was done."
+    except AthosError as refused:
+        said = refused.message
+    messages.info(request, said)
+    return redirect("endpoint-page", endpoint_id)
+
+
+@require_safe
+@for_whole_tenant
+def delivery_page(
+    request: HttpRequest, member: Member, tenant: Tenant, endpoint_id: str, webhook_id: str
+) -> HttpResponse:
+    """GET /webhooks/<endpoint id>/<webhook id>: every attempt."""
+    endpoint = endpoint_get(tenant=tenant, public_id=endpoint_id)
+    delivery, attempts = delivery_get(tenant=tenant, endpoint=endpoint, event_id=webhook_id)
+    context = {
+        "member": member,
+        "may_act": _may_act(member),
+        "endpoint": endpoint,
+        "delivery": delivery,
+        "verdict": presenting.verdict_of(delivery),
+        "body": presenting.body_shown(bytes(delivery.event.body)),
+        "attempts": [presenting.attempt_shown(attempt) for attempt in attempts],
+        "may_replay": delivery.state != Delivery.State.PENDING and endpoint.enabled,
+    }
+    return render(request, "webhooks/delivery.html", context)
+
+
+@require_POST
+@for_whole_tenant
+def delivery_replay(
+    request: HttpRequest, member: Member, tenant: Tenant, endpoint_id: str, webhook_id: str
+) -> HttpResponse:
+    """POST /webhooks/<endpoint id>/<webhook id>/replay"""
+    endpoint = endpoint_get(tenant=tenant, public_id=endpoint_id)
+    delivery, _ = delivery_get(tenant=tenant, endpoint=endpoint, event_id=webhook_id)
+    try:
+        count = event_replay(
+            tenant=tenant, event=delivery.event, endpoint=endpoint, actor=_actor(member)
+        )
+        said = "It is on its way again." if count else "Nothing was sent: the endpoint is off."
+    except AthosError as refused:
+        said = refused.message
+    messages.info(request, said)
+    return redirect("delivery-page", endpoint_id, webhook_id)
+
+
+def _endpoints(
+    request: HttpRequest, member: Member, tenant: Tenant, *, problem: str = "", given: object = None
+) -> HttpResponse:
+    mode = ApiKey.Mode.TEST if request.GET.get("mode") == "test" else ApiKey.Mode.LIVE
+    rows = [
+        {"endpoint": endpoint, "health": presenting.health_of(endpoint)}
+        for endpoint in endpoints_list(tenant=tenant, mode=mode)
+    ]
+    context = {
+        "member": member,
+        "may_act": _may_act(member),
+        "rows": rows,
+        "is_test": mode == ApiKey.Mode.TEST,
+        "default_event": CALL_SCORED,
+        "events": OPT_IN,
+        "problem": problem,
+        "given": given,
+    }
+    return render(request, "webhooks/list.html", context, status=400 if problem else 200)
+
+
+def _endpoint(
+    request: HttpRequest, member: Member, tenant: Tenant, endpoint: Endpoint, *, secret: str = ""
+) -> HttpResponse:
+    state = request.GET.get("state", "")
+    state = state if state in Delivery.State.values else ""
+    page = deliveries_page(
+        tenant=tenant,
+        endpoint=endpoint,
+        state=state or None,
+        limit=PAGE,
+        cursor=request.GET.get("before"),
+    )
+    context = {
+        "member": member,
+        "may_act": _may_act(member),
+        "endpoint": endpoint,
+        "health": presenting.health_of(endpoint),
+        "secret": secret,
+        "deliveries": page.deliveries,
+        "older": page.next_cursor,
+        "is_first": "before" not in request.GET,
+        "state": state,
+        "states": Delivery.State.values,
+        "default_event": CALL_SCORED,
+    }
+    return render(request, "webhooks/endpoint.html", context)
+
+
+def _may_act(member: Member) -> bool:
+    return member.membership.role != Membership.Role.ANALYST
+
+
+def _actor(member: Member) -> str:
+    return f"user:{member.user_id}"
