@@ -75,7 +75,9 @@ class Dispatcher:
             for job in jobs:
                 self._start(job)
             if not self._attempts:
-                return
+                if not self._ended.is_set():
+                    return
+                continue  # one that ended while we looked may have made room for what is due
             if len(jobs) < BATCH:
                 await self._pause()
         await self._in_thread(bell.ring, "deliver")
