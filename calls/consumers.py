@@ -157,8 +157,8 @@ class SignallingConsumer(AsyncWebsocketConsumer):
                 self.offer, self.trickled = message, []
                 self._looking = asyncio.create_task(self._look_for_another())
                 await self._to_worker("offer", message)
-            case "end":
-                await self._to_worker("end", message)
+            case "end" | "talk" as kind:
+                await self._to_worker(kind, message)
 
     async def _look_for_another(self) -> None:
         """Until the offer is answered: if the worker that has it dies, another one gets it."""

@@ -11,7 +11,7 @@ import hashlib
 import heapq
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import count
 from pathlib import Path
@@ -22,9 +22,11 @@ import numpy as np
 from bench.voice import sounds
 from bench.voice.sounds import Sound
 from bench.voice.takes import Take
-from calls.live.codec import Resampler48to16
+from calls.live.codec import OpusDecoder, OpusEncoder, Resampler48to16
+from calls.live.echo import EchoGuard
 from calls.live.events import FRAME_SAMPLES, MicrophoneFrame, Pcm, SpeechWindow
 from calls.live.turns import (
+    OFF,
     AskTurnModel,
     Decision,
     Hold,
@@ -86,15 +88,21 @@ class Models:
         self._answers = json.loads(self._file.read_text()) if self._file.exists() else {}
         self._dirty = False
 
-    def windows(self, pcm48k: Pcm) -> tuple[list[SpeechWindow], Pcm]:
-        """The detector's view of all windows, and the sound at 16 kHz."""
+    def windows(self, pcm48k: Pcm, played: Sequence[bytes] = ()) -> tuple[list[SpeechWindow], Pcm]:
+        """The detector's view of all windows, without the echo of what was played from the
+        beginning on, and the sound at 16 kHz."""
+        guard = EchoGuard(OpusDecoder().decode)
         stage = SpeechStage(SileroDetector(self._models).probability, Resampler48to16().resample)
         found: list[SpeechWindow] = []
         heard: list[Pcm] = []
         for number in range(len(pcm48k) // FRAME_SAMPLES):
             frame = pcm48k[number * FRAME_SAMPLES : (number + 1) * FRAME_SAMPLES]
             pcm, windows = stage.push(MicrophoneFrame(number * 0.02, frame, None))
-            found += windows
+            guard.played(number * 0.02, played[number] if number < len(played) else None)
+            guard.hear((number + 1) * 0.02, pcm)
+            for window in windows:
+                echo = window.probability >= OFF and guard.hears_persona()
+                found.append(replace(window, probability=0.0) if echo else window)
             heard.append(pcm)
         return found, np.concatenate(heard)
 
@@ -175,9 +183,17 @@ def hear(takes: Iterable[Take], models: Models, persona: Sound) -> list[Heard]:
     """Each take through the detector, once for all settings."""
     heard = []
     for take in takes:
-        windows, pcm = models.windows(microphone(take, persona))
+        played = packets(persona) if take.echo is not None else []
+        windows, pcm = models.windows(microphone(take, persona), played)
         heard.append(Heard(take, windows, pcm, lead_of(take, persona)))
     return heard
+
+
+def packets(sound: Sound) -> list[bytes]:
+    """As the worker would send it, 20 ms each."""
+    encoder, pcm = OpusEncoder(), (np.clip(sound, -1, 1) * 32767).astype(np.int16)
+    whole = len(pcm) // FRAME_SAMPLES * FRAME_SAMPLES
+    return [encoder.encode(frame) for frame in pcm[:whole].reshape(-1, FRAME_SAMPLES)]
 
 
 class Rule(Protocol):

@@ -5,11 +5,12 @@ from collections.abc import Callable
 import numpy as np
 
 from calls.live.codec import SILENT_PACKET, CodecError
+from calls.live.echo import EchoGuard
 from calls.live.events import FRAME_SECONDS, WIRE_RATE, MicrophoneFrame, Pcm
 from calls.live.playout import Playout
 from calls.live.recorder import Recorder
 from calls.live.stt import Ear
-from calls.live.turns import Decision, TurnTaker
+from calls.live.turns import OFF, Decision, TurnTaker
 from calls.live.vad import SpeechStage
 
 
@@ -25,6 +26,7 @@ class Pipeline:
         turns: TurnTaker,
         playout: Playout,
         recorder: Recorder,
+        echo: EchoGuard,
         on_decisions: Callable[[list[Decision]], None],
     ) -> None:
         self._decode = decode
@@ -33,6 +35,7 @@ class Pipeline:
         self._turns = turns
         self._playout = playout
         self._recorder = recorder
+        self._echo = echo
         self._on_decisions = on_decisions
         self._heard_until = 0.0
 
@@ -49,8 +52,9 @@ class Pipeline:
         self._recorder.rep(at, packet)
         heard, windows = self._speech.push(MicrophoneFrame(at, pcm, packet))
         self._ear.hear(at, heard)
+        self._echo.hear(at + samples / WIRE_RATE, heard)
         for window in windows:
-            decisions = self._turns.window(window.at, window.probability)
+            decisions = self._turns.window(window.at, self._rep_speaks(window.probability))
             if decisions:
                 self._on_decisions(decisions)
 
@@ -59,7 +63,12 @@ class Pipeline:
         self._playout.skip_to(at)
         packet = self._playout.next()
         self._recorder.persona(at, packet)
+        self._echo.played(at, packet)
         return SILENT_PACKET if packet is None else packet
+
+    def _rep_speaks(self, probability: float) -> float:
+        """Of what sounds like speech, the persona's own in the microphone is none."""
+        return 0.0 if probability >= OFF and self._echo.hears_persona() else probability
 
     def _decoded(self, packet: bytes | None, samples: int) -> Pcm:
         if packet is None:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from calls import metrics
 from calls.live.codec import OpusDecoder, Resampler48to16
 from calls.live.conversation import CallBrief, Conversation, Engines, Message, Surroundings
+from calls.live.echo import EchoGuard
 from calls.live.events import Part, Turn
 from calls.live.peer import InboundPacket, Peer, PeerSettings
 from calls.live.pipeline import Pipeline
@@ -128,6 +129,7 @@ class Session:
             turns=turns,
             playout=self._conversation.playout,
             recorder=self._recorder,
+            echo=EchoGuard(OpusDecoder().decode),
             on_decisions=self._conversation.carry_out,
         )
 
@@ -159,6 +161,11 @@ class Session:
             self._own(self._coming.peer.close())
         self._coming = _Line(peer, notify)
         return answer
+
+    def talk(self, pressed: object) -> None:
+        """Press-to-talk; None ends its use, anything but that and a truth value is ignored."""
+        if self._began is not None and (pressed is None or isinstance(pressed, bool)):
+            self._conversation.button(pressed=pressed)
 
     async def candidate(self, candidate: Mapping[str, Any]) -> None:
         line = self._coming or self._line

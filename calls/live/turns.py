@@ -121,8 +121,8 @@ class Patience:
     for a closed sentence that also sounds over; the rest of the table is in `wait_for`.
     """
 
-    finished: float = 0.34
-    likely: float = 0.60
+    finished: float = 0.37
+    likely: float = 0.66
     unsure: float = 1.05  # does not sound over
     open_clause: float = 1.80  # "and my", "well, um"
     unknown: float = 0.90  # no verdict from the model in time

@@ -288,6 +288,8 @@ class Worker:
             return
         if message["type"] == "candidate":
             await session.candidate(message["body"].get("candidate") or {})
+        elif message["type"] == "talk":
+            session.talk(message["body"].get("pressed"))
         elif message["type"] == "end":
             await session.end("rep_ended")
 

@@ -9,8 +9,9 @@ import asyncio
 import numpy as np
 import pytest
 
-from calls.live.codec import SILENT_PACKET, OpusEncoder, Resampler48to16
+from calls.live.codec import SILENT_PACKET, OpusDecoder, OpusEncoder, Resampler48to16
 from calls.live.conversation import CallBrief, Conversation, Engines, Surroundings
+from calls.live.echo import EchoGuard
 from calls.live.events import FRAME_SAMPLES, FRAME_SECONDS
 from calls.live.persona import EXCUSE, GO_AHEAD
 from calls.live.pipeline import Pipeline
@@ -123,6 +124,7 @@ class Stage:
             turns=turns,
             playout=self.conversation.playout,
             recorder=self.recorder,
+            echo=EchoGuard(OpusDecoder().decode),
             on_decisions=self.conversation.carry_out,
         )
         self.sent = []

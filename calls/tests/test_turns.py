@@ -168,7 +168,7 @@ class TestOverThePersona:
     ("text", "verdict", "at_least", "at_most"),
     [
         ("Are you happy with your plan?", 0.95, 0.3, 0.4),
-        ("Are you happy with your plan?", 0.7, 0.4, 0.5),
+        ("Are you happy with your plan?", 0.7, 0.4, 0.6),
         ("Are you happy with your plan?", 0.2, 0.5, 0.7),  # the words prove more than the melody
         ("Are you happy with your plan?", None, 0.5, 0.7),
         ("I am calling about your Medicare.", 0.9, 0.5, 0.7),
