@@ -127,6 +127,7 @@ class Event(TenantRow):
                 condition=Q(body_expired_at=None),
             ),
             models.Index(fields=["tenant", "subject_id"], name="event_of_subject"),
+            models.Index(fields=["tenant", "created_at"], name="event_by_age"),
         ]
         constraints = [
             models.UniqueConstraint(

@@ -10,6 +10,8 @@ from django.db.models.functions import Now
 
 from webhooks.models import Attempt, Delivery, Event
 
+LOG_DAYS = 90  # that something was sent, and how
+
 
 def events_erase(*, tenant_id: uuid.UUID, subject_id: uuid.UUID) -> Mapping[str, int]:
     """Delete the subject's events with their deliveries and attempts; how many, by table.
@@ -19,6 +21,21 @@ def events_erase(*, tenant_id: uuid.UUID, subject_id: uuid.UUID) -> Mapping[str,
     """
     _, deleted = Event.objects.for_tenant(tenant_id).filter(subject_id=subject_id).delete()
     return Counter({label.replace(".", "_").lower(): n for label, n in deleted.items()})
+
+
+def log_expire(*, tenant_id: uuid.UUID, payload_days: int, most: int) -> int:
+    """Delete up to `most` events older than 90 days, with their deliveries and attempts; how many.
+
+    Those whose payload is kept for longer stay as long, and so does what is still on its way. Needs
+    the tenant's scope.
+    """
+    kept = timedelta(days=max(LOG_DAYS, payload_days))
+    pending = Delivery.objects.filter(event_id=OuterRef("pk"), state=Delivery.State.PENDING)
+    old = Event.objects.for_tenant(tenant_id).filter(~Exists(pending), created_at__lt=Now() - kept)
+    batch = old.order_by("created_at").select_for_update(skip_locked=True, of=("self",))[:most]
+    events = [event.pk for event in batch.only("pk")]
+    Event.objects.for_tenant(tenant_id).filter(pk__in=events).delete()
+    return len(events)
 
 
 def payloads_expire(*, tenant_id: uuid.UUID, days: int, most: int) -> int:

@@ -28,7 +28,7 @@ from calls.models import (
 )
 from scoring.retention import scorecards_forget
 from tenants.isolation import tenant_scope
-from webhooks.retention import payloads_expire
+from webhooks.retention import log_expire, payloads_expire
 from work.claims import Claim
 
 logger = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ def retention_round(claim: Claim[RetentionRound]) -> None:
         done = _audio(claim, policy, until)
         done = _transcripts(claim, policy, until) and done
         done = _payloads(claim, policy, until) and done
+        done = _webhook_log(claim, policy, until) and done
         _look_after_erased(claim)
     except StorageUnavailable:
         claim.release(error="STORAGE_UNAVAILABLE")
@@ -128,6 +129,19 @@ def _payloads(claim: Claim[RetentionRound], policy: Retention, until: float) -> 
         if not emptied:
             return True
         _log("payloads_expired", claim, emptied)
+    return False
+
+
+def _webhook_log(claim: Claim[RetentionRound], policy: Retention, until: float) -> bool:
+    days = policy.webhook_payload_days
+    if days is None:
+        return True
+    while time.monotonic() < until:
+        with claim.step():
+            deleted = log_expire(tenant_id=claim.tenant_id, payload_days=days, most=PAYLOADS)
+        if not deleted:
+            return True
+        _log("webhook_log_expired", claim, deleted)
     return False
 
 

@@ -276,6 +276,19 @@ def test_a_payload_still_on_its_way_is_kept(acme):
         assert bytes(Event.objects.get(subject_id=call.pk).body) != b""
 
 
+def test_the_log_of_what_was_sent_goes_after_90_days(acme, stranger):
+    old, young, theirs = old_call(acme, 91), old_call(acme, 89), old_call(stranger, 91)
+    keep(acme, webhook_payload_days=30)
+    keep(stranger, webhook_payload_days=365)
+    rounds()
+    with tenant_scope(acme.tenant.pk):
+        assert not Event.objects.filter(subject_id=old.pk).exists()
+        assert Delivery.objects.get().event.subject_id == young.pk
+        assert Attempt.objects.count() == 1
+    with tenant_scope(stranger.tenant.pk):
+        assert bytes(Event.objects.get(subject_id=theirs.pk).body) != b""
+
+
 # --- the rounds ----------------------------------------------------------------------------------
 
 
