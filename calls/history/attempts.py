@@ -41,7 +41,7 @@ def change_since_last(*, call: Call, score: Mapping[str, Any]) -> Change | None:
         earlier = Call.objects.for_tenant(call.tenant_id).filter(
             rep_id=call.rep_id,
             mode=call.mode,
-            external_user_id=call.external_user_id,
+            external_user_id=call.external_user_id,  # the rep's, as the index knows it
             stage=Call.Stage.SCORED,
             drill_key=call.drill_key,
             ended_at__lt=call.ended_at,

@@ -292,6 +292,7 @@ def muted(guest):
     return inner(guest).evaluate("window.__session.muted")
 
 
+@pytest.mark.prove
 def test_the_sound_is_checked_before_the_call(browser, frame_of, acme):
     """Chromium's own microphone beeps about once a second."""
     with visitor(browser) as guest:
@@ -314,6 +315,7 @@ def test_the_sound_is_checked_before_the_call(browser, frame_of, acme):
         assert guest.console == []
 
 
+@pytest.mark.prove
 def test_a_microphone_that_may_not_be_used_is_explained(browser, frame_of, acme):
     with visitor(browser) as guest:
         frame = frame_of(guest)
