@@ -17,7 +17,7 @@ from django.db import connections
 from django.test import Client
 
 from athos.asgi import application
-from calls.live.codec import read_part
+from calls.live.codec import encode_clip, read_part
 from calls.live.conversation import Engines
 from calls.live.peer import PeerSettings
 from calls.live.tts import LineCache
@@ -203,8 +203,6 @@ async def test_a_call_is_heard_kept_recorded_and_ended(setting, tmp_path):
         await browser.until("personaSpeaking")
         await asyncio.sleep(1.0)
         tone = (9000 * np.sin(np.arange(48_000) * 0.06)).astype(np.int16)
-        from calls.live.codec import encode_clip
-
         browser.rtc.microphone.say(encode_clip(tone))
         while (
             browser.messages[-1] != {"type": "personaSpeaking", "speaking": True}
@@ -236,6 +234,32 @@ async def test_a_call_is_heard_kept_recorded_and_ended(setting, tmp_path):
     assert samples == len(pcm) > 48_000
     assert await in_thread(LiveSlot.objects.filter(call_id__isnull=False).count) == 0
     assert await in_thread(LiveWorker.objects.count) == 0
+
+
+async def test_with_press_to_talk_only_what_is_said_while_pressed_is_heard(setting, tmp_path):
+    tenant, key = setting
+    async with live_worker(tmp_path, texts=["While pressed."]):
+        browser = Browser(await in_thread(redeem, key))
+        await browser.call()
+        await browser.until("personaSpeaking")
+        await asyncio.sleep(0.8)
+        await browser.say(type="talk", pressed="yes")  # no truth value: ignored
+        await browser.say(type="talk", pressed=False)
+        await asyncio.sleep(0.3)
+        tone = (9000 * np.sin(np.arange(24_000) * 0.06)).astype(np.int16)
+        browser.rtc.microphone.say(encode_clip(tone))
+        await asyncio.sleep(2.0)  # heard, it would be a turn by now
+        await browser.say(type="talk", pressed=True)
+        assert (await browser.until("userSpeaking"))["speaking"] is True
+        await browser.say(type="talk", pressed=False)
+        while browser.messages[-1] != {"type": "personaSpeaking", "speaking": True}:
+            await browser.next()
+        await asyncio.sleep(0.6)
+        await browser.say(type="end")
+        await browser.until("ended")
+        await browser.close()
+    _, turns, _ = await in_thread(the_call, tenant)
+    assert [t.text for t in turns if t.role == "user"] == ["While pressed."]
 
 
 async def test_a_second_connection_takes_the_call_over_and_tells_the_first(setting, tmp_path):
