@@ -66,7 +66,9 @@ async def measure(calls: int, seconds: float, loss: float, seed: int = 1) -> dic
     packets = codec.encode_clip(speechlike(10))
     try:
         for number in range(calls):
-            rep = RtcClient(packets=packets, loop_sound=True, drop=_loser(loss, seed + number))
+            rep = RtcClient(
+                packets=packets, loop_sound=True, drop=_loser(loss, seed + number), redundant=True
+            )
             reps.append(rep)
             await rep.set_answer((await worker.ask(offer=await rep.offer()))["answer"])
             await rep.connected()
@@ -82,7 +84,7 @@ async def measure(calls: int, seconds: float, loss: float, seed: int = 1) -> dic
         await worker.stop()
     gap = np.concatenate(gaps)
     found |= {"gap_p99": float(np.percentile(gap, 99)), "gap_max": float(gap.max())}
-    played = found["received"] - found["late_packets"]
+    played = found["received"] + found["recovered"] - found["late_packets"]
     return found | {"sent": sent, "delivered": played / sent, "loss": loss}
 
 

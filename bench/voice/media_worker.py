@@ -151,6 +151,7 @@ class Worker:
             "frames": len(late),
             "skipped": sum(one.skipped for one in stats),
             "received": sum(one.received for one in stats),
+            "recovered": sum(one.recovered for one in stats),
             "lost": sum(one.lost for one in stats),
             "late_packets": sum(one.late for one in stats),
             "failures": sum(one.failures for one in stats),

@@ -12,6 +12,7 @@ _SEQUENCES = 1 << 16
 _TIMESTAMPS = 1 << 32
 _REORDERED = 1000  # sequence numbers behind us that may still be the same stream: 20 s
 _WINDOW_SECONDS = 10.0
+_MOST_REDUNDANT = 8  # browsers send one, two at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,29 @@ class _Waiting:
     samples: int
     timestamp: int
     arrived_at: float
+
+
+def unpack_redundant(data: bytes) -> list[tuple[int, bytes]]:
+    """The packets inside one of `audio/red` (RFC 2198), oldest first, the packet itself last.
+
+    Each with the samples by which it lies before the last. Raises ValueError on what is malformed.
+    """
+    headers: list[tuple[int, int]] = []  # samples before, bytes
+    at = 0
+    while at < len(data) and data[at] & 0x80:
+        header = int.from_bytes(data[at + 1 : at + 4])
+        headers.append((header >> 10, header & 0x3FF))
+        at += 4
+        if len(headers) > _MOST_REDUNDANT:
+            raise ValueError("too many packets in one")
+    at += 1  # the last header has one byte
+    blocks = []
+    for before, size in headers:
+        blocks.append((before, data[at : at + size]))
+        at += size
+    if at >= len(data):
+        raise ValueError("a packet of packets ends too soon")
+    return [*blocks, (0, data[at:])]
 
 
 class JitterBuffer:
@@ -55,6 +79,12 @@ class JitterBuffer:
         self._waiting.clear()
         self._next = None
         self._anchored = False
+
+    def misses(self, sequence: int) -> bool:
+        """Whether the packet of this number is still to come."""
+        if self._next is None or sequence in self._waiting:
+            return False
+        return (sequence - self._next) % _SEQUENCES < _REORDERED
 
     def push(
         self, sequence: int, timestamp: int, payload: bytes, samples: int, arrived_at: float

@@ -47,7 +47,7 @@ from aiortc.rtcrtpreceiver import StreamStatistics
 
 from calls.live import codec
 from calls.live.events import FRAME_SAMPLES, FRAME_SECONDS, WIRE_RATE
-from calls.live.jitter import JitterBuffer, Piece, SenderClock
+from calls.live.jitter import JitterBuffer, Piece, SenderClock, unpack_redundant
 
 logger = logging.getLogger(__name__)
 
@@ -134,6 +134,7 @@ class PeerStats:
     received: int = 0
     lost: int = 0
     late: int = 0  # came after their turn, or twice
+    recovered: int = 0  # lost, and found again inside the packet after
     invalid: int = 0  # no Opus
     sent: int = 0
     skipped: int = 0  # frames of ours never sent because the loop hung
@@ -217,7 +218,8 @@ class Peer:
 
     async def _answer(self, offer_sdp: str) -> str:
         offer, candidates = _checked_offer(offer_sdp)
-        transceiver = self._transceiver()
+        redundancy = _redundancy(offer)
+        transceiver = self._transceiver(redundancy)
         try:
             await self._pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         except _DESCRIPTION_ERRORS as cause:
@@ -233,15 +235,17 @@ class Peer:
         self._deadline = asyncio.get_running_loop().call_later(CONNECT_SECONDS, self._too_late)
         self._enter("connecting")
         await self._pc.setLocalDescription(await self._pc.createAnswer())
-        return _with_public_address(self._pc.localDescription.sdp, self._settings)
+        answer = _with_public_address(self._pc.localDescription.sdp, self._settings)
+        return _with_redundancy(answer, redundancy)
 
-    def _transceiver(self) -> RTCRtpTransceiver:
+    def _transceiver(self, redundancy: "_Redundancy | None") -> RTCRtpTransceiver:
         """Both directions, Opus alone, and our own receiver in the place of aiortc's."""
         transceiver = self._pc.addTransceiver(self._outbound, direction="sendrecv")
         codecs = RTCRtpSender.getCapabilities("audio").codecs
         transceiver.setCodecPreferences([c for c in codecs if c.mimeType == "audio/opus"])
         receiver = _Receiver(transceiver.receiver.transport, self._inbound)
         receiver._set_rtcp_ssrc(transceiver.sender._ssrc)
+        receiver.redundant_type = redundancy.payload_type if redundancy else None
         setattr(transceiver, _RECEIVER_ATTRIBUTE, receiver)
         return transceiver
 
@@ -389,24 +393,43 @@ class _Inbound:
 
     def take(self, packet: rtp.RtpPacket) -> None:
         """One packet off the wire."""
-        try:
-            samples = codec.packet_samples(packet.payload)
-        except codec.CodecError:
-            self._stats.invalid += 1
-            return
-        arrived_at = asyncio.get_running_loop().time()
-        self.last_packet_at = arrived_at
-        self._stats.received += 1
         if packet.ssrc != self._source:
             self._buffer.restart()
             self._source = packet.ssrc
-        pieces = self._buffer.push(
-            packet.sequence_number, packet.timestamp, packet.payload, samples, arrived_at
-        )
+        if self._push(packet.sequence_number, packet.timestamp, packet.payload):
+            self._stats.received += 1
+
+    def take_redundant(self, packet: rtp.RtpPacket) -> None:
+        """One packet with those before it inside: what was lost of them is found again."""
+        try:
+            *before, (_, payload) = unpack_redundant(packet.payload)
+        except ValueError:
+            self._stats.invalid += 1
+            return
+        if packet.ssrc == self._source:
+            for number, (samples, lost) in enumerate(reversed(before), start=1):
+                sequence = (packet.sequence_number - number) % (1 << 16)
+                timestamp = (packet.timestamp - samples) % (1 << 32)
+                if lost and self._buffer.misses(sequence) and self._push(sequence, timestamp, lost):
+                    self._stats.recovered += 1
+        packet.payload = payload
+        self.take(packet)
+
+    def _push(self, sequence: int, timestamp: int, payload: bytes) -> bool:
+        """Into the buffer, and what is ready then to the callback. False when it is no Opus."""
+        try:
+            samples = codec.packet_samples(payload)
+        except codec.CodecError:
+            self._stats.invalid += 1
+            return False
+        arrived_at = asyncio.get_running_loop().time()
+        self.last_packet_at = arrived_at
+        pieces = self._buffer.push(sequence, timestamp, payload, samples, arrived_at)
         if pieces:
             self._clock.observe(pieces[-1].position + pieces[-1].samples, arrived_at)
         for piece in pieces:
             self._hand_over(piece, arrived_at)
+        return True
 
     def _hand_over(self, piece: Piece, arrived_at: float) -> None:
         if self._on_packet is None:
@@ -430,6 +453,7 @@ class _Receiver(RTCRtpReceiver):
 
     def __init__(self, transport: RTCDtlsTransport, inbound: _Inbound) -> None:
         super().__init__("audio", transport)
+        self.redundant_type: int | None = None  # payload type of packets with others inside
         self._inbound = inbound
         self._payload_type: int | None = None
         self._own_source = 0
@@ -442,7 +466,11 @@ class _Receiver(RTCRtpReceiver):
 
     async def receive(self, parameters: RTCRtpReceiveParameters) -> None:
         if self._reporting is None:
-            self._payload_type = parameters.codecs[0].payloadType
+            opus = parameters.codecs[0]
+            self._payload_type = opus.payloadType
+            if self.redundant_type is not None:  # the router drops payload types it does not know
+                redundant = replace(opus, payloadType=self.redundant_type)
+                parameters = replace(parameters, codecs=[*parameters.codecs, redundant])
             self.transport._register_rtp_receiver(self, parameters)
             self._reporting = asyncio.create_task(self._report())
 
@@ -461,7 +489,8 @@ class _Receiver(RTCRtpReceiver):
             self._sender_reports[packet.ssrc] = (stamp, time.monotonic())
 
     async def _handle_rtp_packet(self, packet: rtp.RtpPacket, arrival_time_ms: int) -> None:
-        if not self._enabled or packet.payload_type != self._payload_type:
+        redundant = packet.payload_type == self.redundant_type
+        if not self._enabled or not (redundant or packet.payload_type == self._payload_type):
             return
         stream = self._streams.get(packet.ssrc)
         if stream is None:
@@ -469,7 +498,10 @@ class _Receiver(RTCRtpReceiver):
                 return
             stream = self._streams[packet.ssrc] = StreamStatistics(WIRE_RATE)
         stream.add(packet)
-        self._inbound.take(packet)
+        if redundant:
+            self._inbound.take_redundant(packet)
+        else:
+            self._inbound.take(packet)
 
     async def _report(self) -> None:
         while True:
@@ -564,6 +596,41 @@ def _fault(offer: sdp.SessionDescription) -> str:
     if not any(f.algorithm.lower() in X509_DIGEST_ALGORITHMS for f in media.dtls.fingerprints):
         return "a fingerprint is missing"
     return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Redundancy:
+    """A browser can put the packet before into each packet (RFC 2198, "audio/red")."""
+
+    payload_type: int
+    opus: int  # payload type of what is inside
+
+
+def _redundancy(offer: str) -> _Redundancy | None:
+    """What a checked offer says of it. aiortc does not know it, so the lines are read here."""
+    codecs = sdp.SessionDescription.parse(offer).media[0].rtp.codecs
+    types = {each.mimeType.lower(): each.payloadType for each in reversed(codecs)}
+    red, opus = types.get("audio/red"), types.get("audio/opus")
+    if red is None or opus is None or red == opus:
+        return None
+    inside = f"a=fmtp:{red} {opus}/{opus}"
+    return _Redundancy(red, opus) if inside in offer.splitlines() else None
+
+
+def _with_redundancy(answer: str, redundancy: _Redundancy | None) -> str:
+    """The answer that asks for it, before plain Opus: a lost packet then comes 20 ms later."""
+    if redundancy is None:
+        return answer
+    red, opus = redundancy.payload_type, redundancy.opus
+    lines = []
+    for line in answer.splitlines():
+        if line.startswith("m=audio "):
+            media, port, protocol, *types = line.split(" ")
+            line = " ".join([media, port, protocol, str(red), *types])
+        lines.append(line)
+        if line.startswith(f"a=rtpmap:{opus} "):
+            lines += [f"a=rtpmap:{red} red/48000/2", f"a=fmtp:{red} {opus}/{opus}"]
+    return "\r\n".join(lines) + "\r\n"
 
 
 def _candidate(text: object, *, loopback: bool) -> RTCIceCandidate | None:

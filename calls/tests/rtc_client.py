@@ -38,6 +38,8 @@ from calls.live.events import FRAME_SAMPLES, FRAME_SECONDS, WIRE_RATE, Pcm
 from calls.live.jitter import JitterBuffer, Piece
 from calls.live.peer import TrackedConnection
 
+_RED = 63  # payload type, Chromium's
+_RED_LINES = f"a=rtpmap:{_RED} red/48000/2\r\na=fmtp:{_RED} 96/96\r\n"
 MAX_HEARD = 50 * 60 * 10  # packets kept: ten minutes
 
 
@@ -55,7 +57,8 @@ class RtcClient:
 
     `next_packet` gives packet after packet instead, for a microphone that is mixed as it goes.
     `drop` is asked for each packet number whether to lose it on the way out. `on_heard` gets
-    packets as they come, too.
+    packets as they come, too. `redundant` offers "audio/red", as Chromium does, and sends it when
+    the answer asks for it.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class RtcClient:
         on_heard: Callable[[Heard], None] | None = None,
         loopback_only: bool = True,
         ice_servers: Sequence[RTCIceServer] = (),
+        redundant: bool = False,
     ) -> None:
         if packets is None:
             packets = [] if send_pcm48k is None else codec.encode_clip(send_pcm48k)
@@ -87,6 +91,9 @@ class RtcClient:
         transceiver.setCodecPreferences(opus)
         transceiver.receiver._handle_rtp_packet = self._take
         self._drop = drop
+        self._redundant = redundant
+        self.sends_redundant = False
+        self._payload_before = b""
         self._send = transceiver.sender.transport._send_rtp
         transceiver.sender.transport._send_rtp = self._lossy_send
 
@@ -99,6 +106,9 @@ class RtcClient:
         with _only_loopback() if self._loopback_only else contextlib.nullcontext():
             await self._pc.setLocalDescription(await self._pc.createOffer())
         text = self._pc.localDescription.sdp
+        if self._redundant:
+            text = text.replace("a=rtpmap:96 ", _RED_LINES + "a=rtpmap:96 ")
+            text = text.replace("SAVPF 96", f"SAVPF 96 {_RED}")
         return text if candidates else _without_candidates(text)
 
     def candidates(self) -> list[dict[str, Any]]:
@@ -111,6 +121,9 @@ class RtcClient:
         ]
 
     async def set_answer(self, sdp: str) -> None:
+        if f"SAVPF {_RED} " in sdp:
+            self.sends_redundant = True
+            sdp = sdp.replace(f"SAVPF {_RED} ", "SAVPF ").replace(_RED_LINES, "")
         await self._pc.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
 
     async def connected(self, timeout: float = 10.0) -> None:
@@ -144,8 +157,26 @@ class RtcClient:
 
     async def _lossy_send(self, data: bytes) -> None:
         """The wire: `drop` decides by the number of the microphone packet just sent."""
-        if is_rtcp(data) or not self._drop(self.microphone.sent - 1):
-            await self._send(data)
+        if not is_rtcp(data):
+            if self.sends_redundant:
+                data = self._with_payload_before(data)
+            if self._drop(self.microphone.sent - 1):
+                return
+        await self._send(data)
+
+    def _with_payload_before(self, data: bytes) -> bytes:
+        """The packet as one of RFC 2198, the one before it inside."""
+        size = 12 + 4 * (data[0] & 15)
+        if data[0] & 0x10:
+            size += 4 + 4 * int.from_bytes(data[size + 2 : size + 4])
+        head, payload, before = data[:size], data[size:], self._payload_before
+        opus = head[1] & 0x7F
+        self._payload_before = payload
+        first = b""
+        if before:
+            first = bytes([0x80 | opus]) + (FRAME_SAMPLES << 10 | len(before)).to_bytes(3)
+        marked = head[:1] + bytes([head[1] & 0x80 | _RED]) + head[2:]
+        return marked + first + bytes([opus]) + before + payload
 
     async def _take(self, packet: Any, arrival_time_ms: int) -> None:
         now = asyncio.get_running_loop().time()

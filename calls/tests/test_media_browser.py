@@ -87,6 +87,13 @@ async def test_chromium_speaks_and_hears(tmp_path):
         next_packet=lambda due: voice[next(frame) % len(voice)],
         on_state=lambda state: None,
     )
+    take = peer._inbound.take_redundant  # what Chromium sends where the answer asks for it
+
+    def lose_every_tenth(packet):
+        if packet.sequence_number % 10:
+            take(packet)
+
+    peer._inbound.take_redundant = lose_every_tenth
     runner, address = await _serve(peer)
     async with asyncio.timeout(60), async_playwright() as playwright:
         browser = await playwright.chromium.launch_persistent_context(
@@ -104,4 +111,6 @@ async def test_chromium_speaks_and_hears(tmp_path):
     decoder = codec.OpusDecoder()
     beeps = np.concatenate([decoder.decode(p.payload) for p in received if p.payload])
     assert len(received) > 50
+    assert peer.stats().recovered > 5
+    assert [packet for packet in received if packet.payload is None] == []
     assert np.abs(beeps).max() > 5000

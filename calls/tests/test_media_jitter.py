@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calls.live.jitter import MAX_HOLE_SAMPLES, JitterBuffer, Piece, SenderClock
+from calls.live.jitter import (
+    MAX_HOLE_SAMPLES,
+    JitterBuffer,
+    Piece,
+    SenderClock,
+    unpack_redundant,
+)
 
 FRAME = 960
 
@@ -193,3 +199,46 @@ def test_time_never_runs_backwards():
     first = clock.at(0)
     clock.observe(2 * FRAME, 0.5)  # a much faster packet
     assert clock.at(FRAME) >= first
+
+
+def test_packets_inside_a_packet_are_told_oldest_first():
+    header = bytes([0x80 | 111]) + (1920 << 10 | 2).to_bytes(3)
+    header += bytes([0x80 | 111]) + (960 << 10 | 3).to_bytes(3) + bytes([111])
+    found = unpack_redundant(header + b"aa" + b"bbb" + b"cccc")
+    assert found == [(1920, b"aa"), (960, b"bbb"), (0, b"cccc")]
+    assert unpack_redundant(bytes([111]) + b"alone") == [(0, b"alone")]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        bytes([111]),
+        bytes([0x80 | 111]),
+        bytes([0x80 | 111]) + (960 << 10 | 9).to_bytes(3) + bytes([111]) + b"short",
+        (bytes([0x80 | 111]) + (960 << 10 | 1).to_bytes(3)) * 9 + bytes([111]) + b"0123456789",
+    ],
+    ids=["nothing", "no packet", "half a header", "too short", "too many"],
+)
+def test_a_malformed_packet_of_packets_is_refused(data):
+    with pytest.raises(ValueError, match="packet"):
+        unpack_redundant(data)
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_unpack_or_are_refused(data):
+    try:
+        blocks = unpack_redundant(data)
+    except ValueError:
+        return
+    assert blocks[-1][0] == 0 and blocks[-1][1]
+    assert sum(len(block) for _, block in blocks) < len(data)
+
+
+def test_the_buffer_knows_what_it_misses():
+    buffer = JitterBuffer()
+    assert not buffer.misses(7)  # nothing has come yet
+    buffer.push(65_534, 0, b"x", 960, 0.0)
+    buffer.push(0, 1920, b"x", 960, 0.04)
+    assert buffer.misses(65_535)
+    assert not buffer.misses(65_534) and not buffer.misses(0)

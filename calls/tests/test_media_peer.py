@@ -264,21 +264,53 @@ async def test_the_browser_gets_reception_reports():
 
 
 @pytest.mark.parametrize(
-    ("offer", "opus"),
+    ("offer", "types"),
     [
-        (CHROMIUM_OFFER, "111"),
-        (CHROMIUM_OFFER.replace("111 63 9 0 8 13 110", "0 8 9 63 111"), "111"),
-        (FIREFOX_OFFER, "109"),
+        (CHROMIUM_OFFER, ["63 red", "111 opus"]),
+        (CHROMIUM_OFFER.replace("111 63 9 0 8 13 110", "0 8 9 63 111"), ["63 red", "111 opus"]),
+        (CHROMIUM_OFFER.replace("63 111/111", "63 0/0"), ["111 opus"]),
+        (FIREFOX_OFFER, ["109 opus"]),
     ],
-    ids=["chromium", "prefers others", "firefox"],
+    ids=["chromium", "prefers others", "redundancy of another codec", "firefox"],
 )
-async def test_every_browser_is_answered_with_opus_alone(offer, opus):
+async def test_every_browser_is_answered_with_opus_alone(offer, types):
+    """And, where it can, with each packet carried twice."""
     line = Line()
     answer = (await line.peer.answer(offer)).splitlines()
     await line.peer.close()
-    assert [x for x in answer if x.startswith("a=rtpmap")] == [f"a=rtpmap:{opus} opus/48000/2"]
-    assert [x.split(" ", 1)[0] for x in answer if x.startswith("m=")] == ["m=audio"]
+    maps = {x.removeprefix("a=rtpmap:") for x in answer if x.startswith("a=rtpmap")}
+    assert maps == {f"{x}/48000/2" for x in types}
+    (media,) = (x for x in answer if x.startswith("m="))
+    assert media.split(" ")[3:] == [x.split(" ")[0] for x in types]
+    assert ("a=fmtp:63 111/111" in answer) == (len(types) == 2)
     assert "a=sendrecv" in answer
+
+
+async def test_a_lost_packet_is_found_in_the_next_one():
+    microphone = speechlike(1.5)
+    line = Line()
+    client = RtcClient(microphone, drop=lambda n: n % 10 == 5, redundant=True)
+    await connect(line, client)
+    await asyncio.sleep(1.6)
+    stats = line.peer.stats()
+    await hang_up(line, client)
+    assert client.sends_redundant
+    assert [p for p in line.received if p.payload is None] == []
+    assert [p.position for p in line.received] == [n * 960 for n in range(len(line.received))]
+    assert stats.recovered >= 6 and stats.lost == 0 and stats.late == 0
+    place, likeness = best_match(microphone[9600:48_000], line.pcm())
+    assert place - 9600 == pytest.approx(codec.ENCODER_DELAY, abs=2)
+    assert likeness > 0.9
+
+
+async def test_of_two_packets_lost_in_a_row_one_is_found():
+    line = Line()
+    client = RtcClient(speechlike(1.5), drop=lambda n: n % 25 in (10, 11), redundant=True)
+    await connect(line, client)
+    await asyncio.sleep(1.6)
+    await hang_up(line, client)
+    holes = [p.position // 960 for p in line.received if p.payload is None]
+    assert holes == [n for n in range(len(line.received)) if n % 25 == 10]
 
 
 async def test_the_peer_tells_when_the_browser_leaves():
