@@ -98,10 +98,11 @@ class Rep:
 
     def _hear(self, heard: Heard) -> None:
         """Play it as it comes, in order; what a delay has piled up is caught up in silence."""
-        begin = max(round((self.now) * WIRE_RATE), self._ear_end)
+        arrived = round(self.now * WIRE_RATE)
+        begin = max(arrived, self._ear_end)
+        late = begin - arrived
         pcm = self._decoded(heard.payload)
         loud = float(np.sqrt(np.mean(np.square(pcm / 32768.0)))) > LOUD
-        late = begin - round(self.now * WIRE_RATE)
         if not loud and late > 2 * FRAME_SAMPLES:
             return
         end = begin + len(pcm)
@@ -131,7 +132,11 @@ def _hiss(seed: int) -> sounds.Sound:
 
 def _looped(sound: sounds.Sound, begin: int) -> sounds.Sound:
     """A frame of a sound that goes on for ever."""
-    return np.take(sound, range(begin, begin + FRAME_SAMPLES), mode="wrap").copy()
+    start = begin % len(sound)
+    frame = sound[start : start + FRAME_SAMPLES].copy()
+    if len(frame) == FRAME_SAMPLES:
+        return frame
+    return np.concatenate((frame, sound[: FRAME_SAMPLES - len(frame)]))
 
 
 def _mix(frame: sounds.Sound, sound: sounds.Sound, offset: int) -> None:
