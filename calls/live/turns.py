@@ -121,7 +121,7 @@ class Patience:
     for a closed sentence that also sounds over; the rest of the table is in `wait_for`.
     """
 
-    finished: float = 0.37
+    finished: float = 0.40
     likely: float = 0.66
     unsure: float = 1.05  # does not sound over
     open_clause: float = 1.80  # "and my", "well, um"

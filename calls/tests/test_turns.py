@@ -167,7 +167,7 @@ class TestOverThePersona:
 @pytest.mark.parametrize(
     ("text", "verdict", "at_least", "at_most"),
     [
-        ("Are you happy with your plan?", 0.95, 0.3, 0.4),
+        ("Are you happy with your plan?", 0.95, 0.3, 0.45),
         ("Are you happy with your plan?", 0.7, 0.4, 0.6),
         ("Are you happy with your plan?", 0.2, 0.5, 0.7),  # the words prove more than the melody
         ("Are you happy with your plan?", None, 0.5, 0.7),
@@ -193,7 +193,7 @@ def test_the_wait_grows_with_the_pauses_of_this_rep_after_such_words_and_no_othe
     assert wait_for(Patience(), verdict=0.9, text="It is fine.", own_pauses=own) == pytest.approx(
         0.75
     )
-    assert wait_for(Patience(), verdict=0.9, text="Is it fine?", own_pauses=own) < 0.4
+    assert wait_for(Patience(), verdict=0.9, text="Is it fine?", own_pauses=own) < 0.45
     own = {Ending.STATEMENT: 2.5}
     assert wait_for(Patience(), verdict=0.9, text="It is fine.", own_pauses=own) <= 0.9
 
