@@ -9,7 +9,7 @@ from tenants.row_security import definer_function
 ENDPOINT_IN_FLIGHT = 8  # at once, over all senders: one slow receiver holds up no other
 FAILING_IN_FLIGHT = 2  # of one that fails just now: it may hang, and would hold places for nothing
 TENANT_IN_FLIGHT = 64
-TOGETHER = 4  # of one tenant in a row: claimed and written down together, which is far cheaper
+TOGETHER = 8  # of one tenant in a row: claimed and written down together, which is far cheaper
 FAIR_WITHIN = 10_000  # of the longest due; bounds the cost of mixing them
 
 _BODY = f"""
@@ -57,10 +57,16 @@ _BODY = f"""
         JOIN place ON place.endpoint_id = by_endpoint.endpoint_id
         LEFT JOIN flying_tenant ON flying_tenant.tenant_id = by_endpoint.tenant_id
         WHERE by_endpoint.turn <= place.number
+    ), share AS (
+        SELECT by_tenant.tenant_id, by_tenant.id, by_tenant.due_at,
+            (by_tenant.turn - 1)::bigint / {TOGETHER} AS number
+        FROM by_tenant WHERE by_tenant.turn <= {TENANT_IN_FLIGHT}
     )
-    SELECT by_tenant.tenant_id, by_tenant.id FROM by_tenant
-    WHERE by_tenant.turn <= {TENANT_IN_FLIGHT}
-    ORDER BY (by_tenant.turn - 1) / {TOGETHER}, by_tenant.due_at LIMIT n
+    SELECT share.tenant_id, share.id FROM share
+    ORDER BY share.number,
+        min(share.due_at) OVER (PARTITION BY share.tenant_id, share.number),
+        share.tenant_id, share.due_at
+    LIMIT n
 """
 
 

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 TOGETHER = 64  # attempts in one go
 GATHER_SECONDS = 0.1  # how long an attempt waits for others
-AT_ONCE = 2  # threads that write, each with a database connection meanwhile
+AT_ONCE = 3  # threads that write, each with a database connection meanwhile
 AGAIN_SECONDS = 0.5
 GIVE_UP_SECONDS = 8.0  # then the deliveries go back, and are sent once more
 

@@ -19,7 +19,7 @@ from webhooks import retry, selectors, services, writing
 from webhooks.models import Endpoint
 from webhooks.place import Place
 from webhooks.sending import Internet, Sender
-from webhooks.sql import ENDPOINT_IN_FLIGHT, FAILING_IN_FLIGHT, TENANT_IN_FLIGHT
+from webhooks.sql import ENDPOINT_IN_FLIGHT, FAILING_IN_FLIGHT, TENANT_IN_FLIGHT, TOGETHER
 from webhooks.tests import making
 from webhooks.tests.making import in_database
 from webhooks.tests.receivers import Hanging, Receiver, serving
@@ -294,7 +294,7 @@ async def test_turns_go_round_tenants_and_endpoints_within_the_caps(acme):
     small = await in_database(fill)
     handed = await in_database(hand_out)
     assert [tenant for tenant, _ in handed].count(acme.pk) == TENANT_IN_FLIGHT
-    assert small.pk in [tenant for tenant, _ in handed[:2]]
+    assert small.pk in [tenant for tenant, _ in handed[: TOGETHER + 1]]
     endpoints = {d.pk: d.endpoint_id for d in await in_database(making.deliveries, acme)}
     first = [endpoints[pk] for tenant, pk in handed if tenant == acme.pk]
     assert len(set(first[:12])) == 12
