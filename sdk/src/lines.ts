@@ -10,9 +10,9 @@ const RETRY_MS = 500;
 const QUIET_RETRY_MS = 2_000; // while only the socket is gone and both still hear each other
 const TRY_LIMIT_MS = 10_000;
 const JOIN_LIMIT_MS = 6_000;
-/** A try begun while the network was away hangs: give it up early and ask again. Later ones get more time. */
+/** A try begun while the network was away hangs, and TCP asks ever more seldom: give it up early and ask again. */
 const HASTY_JOIN_MS = 2_000;
-const PATIENCE_MS = 1_000;
+const PATIENT_EACH = 4; // each fourth try gets the time that a slow network needs
 const GIVE_UP_MS = 30_000;
 
 export interface LinesHandlers extends Pick<LineHandlers, "onMessage" | "onPlaybackBlocked"> {
@@ -65,11 +65,16 @@ export class Lines {
 
   /** Watches over the call until the signal fires. */
   async keep(signal: AbortSignal): Promise<void> {
-    for (;;) {
-      await sleep(POLL_MS, signal);
-      await this.#current?.measure();
-      signal.throwIfAborted();
-      this.#check(signal);
+    window.addEventListener("online", this.#askAgain);
+    try {
+      for (;;) {
+        await sleep(POLL_MS, signal);
+        await this.#current?.measure();
+        signal.throwIfAborted();
+        this.#check(signal);
+      }
+    } finally {
+      window.removeEventListener("online", this.#askAgain);
     }
   }
 
@@ -98,6 +103,11 @@ export class Lines {
     this.#open.clear();
   }
 
+  /** The browser sees a network again: what was asked without one hangs. */
+  readonly #askAgain = (): void => {
+    if (this.#redialling?.line?.offered === false) this.#redialling.cancel.abort(networkLost());
+  };
+
   #check(signal: AbortSignal): void {
     const line = this.#current;
     if (line === undefined) return;
@@ -123,7 +133,8 @@ export class Lines {
     this.#redialling = { cancel };
     this.#superseded = true;
     try {
-      await this.#dial(Math.min(HASTY_JOIN_MS + this.#failures * PATIENCE_MS, JOIN_LIMIT_MS), cancel.signal);
+      const patient = this.#failures % PATIENT_EACH === PATIENT_EACH - 1;
+      await this.#dial(patient ? JOIN_LIMIT_MS : HASTY_JOIN_MS, cancel.signal);
       this.#log("on a new line");
     } catch (cause) {
       this.#failures += 1;

@@ -764,12 +764,23 @@ describe("a lost line", () => {
     expect(browser.peers[0]?.closed).toBe(true);
   });
 
-  it("gives a slow network more time with each try", async () => {
+  it("gives a slow network more time with each fourth try", async () => {
     await startLive();
     browser.peer.flowing = false;
     browser.server.state = "away";
     await pass(28_000);
-    expect(browser.sockets.length - 1).toBe(6); // 2, 3, 4, 5, 6 and 6 s, with half a second between
+    expect(browser.sockets.length - 1).toBe(8); // 2, 2, 2, 6 s and so on, with half a second between
+  });
+
+  it("is asked for at once when the browser sees a network again", async () => {
+    const { heard } = await startLive();
+    browser.peer.flowing = false;
+    browser.server.state = "away";
+    await pass(10_000); // in the middle of a patient try
+    browser.server.state = "up";
+    browser.page.dispatchEvent(new Event("online"));
+    await pass(700);
+    expect(heard).toEqual([["reconnecting"], ["reconnected"]]);
   });
 
   it("is tried again every 0.5 s", async () => {
