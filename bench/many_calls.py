@@ -26,7 +26,7 @@ COLUMNS = (
     "external_user_id", "external_agency_id", "drill_owner_id", "drill_id", "drill_key",
     "difficulty", "filters", "persona_name", "seed", "stage", "end_reason", "failure", "epoch",
     "created_at", "updated_at", "started_at", "ended_at", "scored_at", "tries", "failures",
-    "last_error",
+    "last_error", "consent_source", "consent_version",
 )  # fmt: skip
 # How the calls of a tenant end up, after those that are scored and real.
 KINDS = (("live", "failed", 0.05), ("test", "scored", 0.05), ("live", "ended", 0.0005))
@@ -181,7 +181,7 @@ def _line(
         _id(chance), crowd.tenant_id, f"athos_call_{suffix}", f"ext_{suffix}", mode, "roleplay",
         rep_id, agency_id, user, agency, *drill, "ma-full-sale", "Advanced", "{}",
         "Dolores Whitfield", chance.getrandbits(62), stage, "rep_ended", failure, 1, created, ended,
-        started, ended, scored, 0, 0, "",
+        started, ended, scored, 0, 0, "", "", "",
     )  # fmt: skip
     return "\t".join(map(str, values)) + "\n"
 
