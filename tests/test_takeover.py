@@ -65,7 +65,7 @@ def talk_on(product: Product, call: BrowserCall, since: float) -> tuple[str, lis
     before = int(call.voice_state()["utterances"])
     until(lambda: call.events()[-1] == "reconnected" or "reconnected" in call.events(), 30, "back")
     back = time.monotonic() - since
-    assert call.wait_for_persona(utterances=before)
+    assert call.wait_for_persona(utterances=before, quiet=2.5)  # a voice under load pauses, too
     print(f"sound again after {back:.1f} s, load {os.getloadavg()[0]:.1f}")
     other = spoken(OTHER_LINE, product.speech_socket)
     assert call.turn(other.text, other.wav), "no answer after the interruption"
@@ -80,7 +80,8 @@ def talk_on(product: Product, call: BrowserCall, since: float) -> tuple[str, lis
 
 
 def excuses(lines: list[str]) -> int:
-    return sum(line.count(EXCUSE) for line in lines)
+    """How often she excused herself; the rep may have cut her short."""
+    return sum(line.count(EXCUSE[:8]) for line in lines)
 
 
 def test_a_killed_workers_call_goes_on_with_another(product):
