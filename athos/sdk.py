@@ -66,7 +66,7 @@ def webhooks_integrity(request: HttpRequest) -> JsonResponse:
             "integrity": {name: _integrity(content) for name, content in found.items()},
             "sha256": {name: hashlib.sha256(c).hexdigest() for name, c in found.items()},
         },
-        headers=_headers(),
+        headers={"Cache-Control": f"public, max-age={MAX_AGE}"},  # for servers: no CORS
     )
 
 

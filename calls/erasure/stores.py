@@ -48,6 +48,8 @@ KEPT: Mapping[str, str] = {
     "tenants_agency": "a group of reps, no person",
     "tenants_apikey": "digests",
     "tenants_auditevent": "who did what, by ids that name no rep",
+    "tenants_branding": "a colour and a logo",
+    "tenants_consenttext": "what every rep is asked",
     "tenants_membership": "people who sign in to the dashboard",
     "tenants_tenant": "the account",
     "tenants_user": "people who sign in to the dashboard",

@@ -34,7 +34,7 @@ TEXTS = {"text", "character varying", "jsonb", "bytea"}
 OURS = {
     *("public_id", "session_id", "mode", "source", "stage", "end_reason", "failure", "difficulty"),
     *("role", "channel", "format", "answer", "state", "type", "script", "webhook", "rehearsal"),
-    *("last_error", "file", "check_key", "section"),
+    *("last_error", "file", "check_key", "section", "consent_source"),
 }
 
 
@@ -116,6 +116,10 @@ def put_canaries() -> set[str]:
     """Into every free text of every row that is erased; which columns took one."""
     filled = set()
     with everything() as owner:
+        owner.execute(  # a version goes with a source and a time
+            "UPDATE calls_call"
+            " SET consent_source = 'integrator', consent_version = '1', consented_at = now()"
+        )
         for table in ERASED:
             for column, kind in columns()[table].items():
                 if kind not in TEXTS or column in OURS:
