@@ -120,11 +120,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--loss", type=float, default=0.0, help="of the rep's packets, 0..1")
     options = parser.parse_args()
-    print(
-        "| calls | loss | of a core | a call | late p99 ms | p99.9 | max | gap p99 | skipped |",
-        end="",
-    )
-    print(" delivered |\n" + "| --- " * 11 + "|")
+    names = "calls, loss, of a core, a call, µs a frame, late p99 ms, p99.9, max, gap p99, skipped"
+    print("| " + " | ".join([*names.split(", "), "delivered"]) + " |\n" + "| --- " * 11 + "|")
     for calls in options.calls:
         print(row(asyncio.run(measure(calls, options.seconds, options.loss))), flush=True)
     print("load", *(f"{value:.1f}" for value in os.getloadavg()))

@@ -93,8 +93,10 @@ class Measured(Session):
     """Notes how late each frame of the persona was asked for."""
 
     late: list[float]
+    carrier: Peer | None = None
 
     def _next_packet(self, peer: Peer, due: float) -> bytes | None:
+        self.carrier = peer
         self.late.append(asyncio.get_running_loop().time() - due)
         return super()._next_packet(peer, due)
 
@@ -139,7 +141,7 @@ class Worker:
     def _measured(self) -> dict[str, Any]:
         seconds, cpu = time.monotonic() - self._began, time.process_time() - self._cpu
         late = np.array([moment for session in self._sessions for moment in session.late])
-        stats = [session._peer.stats() for session in self._sessions if session._peer]
+        stats = [session.carrier.stats() for session in self._sessions if session.carrier]
         return {
             "calls": len(stats),
             "core": cpu / seconds,
