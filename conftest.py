@@ -91,12 +91,14 @@ class _Scheduling(LoadFileScheduling):
         return "real speech" if _REAL_SPEECH.search((_ROOT / file).read_text()) else file
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes() -> None:
     """Each process that is started now has engines of its own."""
     for name in _ours:
         del os.environ[name]
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Scheduling:
     return _Scheduling(config, log)
 

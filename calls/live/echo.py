@@ -25,20 +25,22 @@ Samples = NDArray[np.float32]
 
 
 class EchoGuard:
-    """Remembers the last second of both sides. Costs nothing while the persona is silent."""
+    """Remembers the last second of both sides. What was played is decoded when it is looked for."""
 
     def __init__(self, decode: Callable[[bytes], Pcm]) -> None:
         self._decode = decode  # of the persona's packets alone: it keeps state
         self._played: deque[tuple[float, Samples]] = deque()
+        self._waiting: deque[tuple[float, bytes]] = deque()  # played later, and not yet decoded
         self._heard = np.zeros(round(SEGMENT * RATE), np.float32)
         self._heard_until = 0.0
 
     def played(self, at: float, packet: bytes | None) -> None:
         """What goes out at `at`; None is silence."""
         if packet is not None:
-            self._played.append((at, _thin(self._decode(packet), WIRE_RATE // RATE)))
-        while self._played and self._played[0][0] < at - _KEPT:
-            self._played.popleft()
+            self._waiting.append((at, packet))
+        for kept in (self._played, self._waiting):
+            while kept and kept[0][0] < at - _KEPT:
+                kept.popleft()
 
     def hear(self, at: float, pcm: Pcm) -> None:
         """The microphone at 16 kHz; its last sample belongs at `at`."""
@@ -48,8 +50,9 @@ class EchoGuard:
 
     def hears_persona(self) -> bool:
         """Whether the last quarter second of the microphone is mostly what was played before."""
-        if not self._played:
-            return False
+        while self._waiting:
+            at, packet = self._waiting.popleft()
+            self._played.append((at, _thin(self._decode(packet), WIRE_RATE // RATE)))
         reference = self._reference(self._heard_until - SEGMENT - LATEST, self._heard_until)
         if reference is None:
             return False
