@@ -141,6 +141,7 @@ def _with_database(url: str, name: str) -> str:
 def _truncate_as_owner(self: TransactionTestCase) -> None:
     """In place of Django's flush: athos_app may not truncate, and owns no table."""
     connections["default"].close()
+    connections["default"].close_pool()  # with what a thread of the test may have kept
     with psycopg.connect(os.environ["DATABASE_OWNER_URL"], autocommit=True) as owner:
         tables = owner.execute(
             "select quote_ident(tablename) from pg_tables"

@@ -373,7 +373,7 @@ def test_the_receiver_of_the_package_adds_an_endpoint_shows_what_comes_and_clean
         assert found(r"(endpoint\.test) .*→ 204", output)
         with chromium(1000) as page:
             page.goto(f"http://localhost:{port}/")
-            page.get_by_text("answered 204").wait_for()
+            page.get_by_text("answered 204").first.wait_for()
             page.select_option("#answer", "500")
             sandbox(product, "POST", f"/webhook-endpoints/{endpoint}/test")
             page.get_by_text("answered 500").first.wait_for()

@@ -25,8 +25,15 @@ from calls.tests.making import make_drill, make_integrator
 from calls.tests.making_calls import make_call
 from tenants.isolation import tenant_scope
 from webhooks.metrics import attempt_made
+from work import kinds
 
 TOKEN = "t" * 40
+
+
+@pytest.fixture(autouse=True)
+def only_our_kinds(monkeypatch):
+    """A kind of work's own tests has a table only there."""
+    monkeypatch.delitem(kinds._kinds, "probe", raising=False)
 
 
 def value(name, **labels):

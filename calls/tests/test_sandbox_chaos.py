@@ -18,6 +18,7 @@ __all__ = ["jobs"]  # the fixture
 pytestmark = [
     pytest.mark.models,
     pytest.mark.chaos,
+    pytest.mark.prove,
     pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.django_db(transaction=True),

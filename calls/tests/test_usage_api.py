@@ -227,11 +227,11 @@ MANY = """
 INSERT INTO calls_call (id, tenant_id, public_id, session_id, mode, source, rep_id, agency_id,
     external_user_id, drill_owner_id, drill_id, drill_key, difficulty, filters, persona_name, seed,
     stage, end_reason, failure, epoch, created_at, updated_at, started_at, ended_at, scored_at,
-    tries, failures, last_error)
+    tries, failures, last_error, consent_source, consent_version)
 SELECT gen_random_uuid(), tenant_id, gen_random_uuid()::text, gen_random_uuid()::text, mode,
     source, rep_id, agency_id, external_user_id, drill_owner_id, drill_id, drill_key, difficulty,
     filters, persona_name, seed, stage, end_reason, failure, epoch, created_at, updated_at,
     started_at + number * interval '1 hour', ended_at + number * interval '1 hour', scored_at,
-    tries, failures, last_error
+    tries, failures, last_error, consent_source, consent_version
 FROM calls_call, generate_series(1, 8000) AS number WHERE id = %(call)s
 """
