@@ -50,10 +50,14 @@ def carry_out() -> None:
 
 
 def settle(tenant_id: uuid.UUID) -> None:
-    """As if the time was over in which a worker may still be in the middle."""
+    """As if the time was over in which a worker may still be in the middle.
+
+    Also the pause after a first look that met a worker's half-made file in the folder.
+    """
+    past = Now() - timedelta(seconds=1)
     with tenant_scope(tenant_id):
-        ErasedCall.objects.update(settles_at=Now() - timedelta(seconds=1))
-        Erasure.objects.filter(finished_at=None).update(due_at=Now())
+        ErasedCall.objects.update(settles_at=past)
+        Erasure.objects.filter(finished_at=None).update(due_at=past, lease_until=None)
     carry_out()
 
 

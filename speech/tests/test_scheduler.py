@@ -168,18 +168,28 @@ async def test_cancelled_work_holds_its_slot_until_it_has_ended(one_slot):
         assert await waiting == "second"
 
 
-async def test_a_turn_given_to_a_job_just_cancelled_goes_to_the_next(one_slot):
+async def test_a_turn_given_to_a_job_just_cancelled_goes_to_the_next(one_slot, monkeypatch):
     begun: list[str] = []
     first, second, third = (Work(name, begun) for name in ("first", "second", "third"))
     for work in (first, third):
         work.go.set()
+    release = one_slot._release
+
+    def release_and_cancel(job) -> None:
+        """The turn is given, and its owner cancelled before it can take it."""
+        monkeypatch.undo()
+        release(job)
+        waiting.cancel()
+
+    monkeypatch.setattr(one_slot, "_release", release_and_cancel)
     async with asyncio.timeout(SOON):
         with one_slot.job(Priority.LIVE) as job:
             waiting = asyncio.create_task(submit(one_slot, Priority.LIVE, second))
             await job.run(first)
-            # The release of `first` and the cancel meet in the same turn of the loop.
-            waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
         assert await submit(one_slot, Priority.LIVE, third) == "third"
+    assert begun == ["first", "third"]
 
 
 async def test_a_failure_reaches_the_caller_and_frees_the_slot(one_slot):
