@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from tenants.abilities import Ability, abilities_of
 from tenants.isolation import limited_to
 from tenants.models import Tenant
 from tenants.selectors import MembershipSummary, memberships_of
@@ -33,25 +34,44 @@ class Member:
     def tenant_id(self) -> uuid.UUID:
         return self.membership.tenant_id
 
+    @property
+    def actor(self) -> str:
+        """Who it was, for the audit log."""
+        return f"user:{self.user_id}"
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        return abilities_of(self.membership.role, limited=bool(self.membership.agencies))
+
 
 def for_members(
-    view: PageView[Parameters],
-) -> Callable[Concatenate[HttpRequest, Parameters], HttpResponse]:
-    """A page for people who belong to a tenant. Pages take the tenant from here, nowhere else."""
+    needs: Ability | None = None,
+) -> Callable[[PageView[Parameters]], Callable[Concatenate[HttpRequest, Parameters], HttpResponse]]:
+    """A page for people who belong to a tenant. Pages take the tenant from here, nowhere else.
 
-    @wraps(view)
-    def answer(
-        request: HttpRequest, /, *args: Parameters.args, **kwargs: Parameters.kwargs
-    ) -> HttpResponse:
-        member = member_of(request)
-        if member is None:
-            return render(request, "tenants/no_account.html", status=403)
-        with limited_to(member.membership.agencies):
-            response = view(request, member, *args, **kwargs)
-        response.headers.setdefault("Cache-Control", "private, no-store")
-        return response
+    With `needs`, only for those who may do that: others get a page that says so, status 403.
+    """
 
-    return login_required(answer)
+    def decorate(
+        view: PageView[Parameters],
+    ) -> Callable[Concatenate[HttpRequest, Parameters], HttpResponse]:
+        @wraps(view)
+        def answer(
+            request: HttpRequest, /, *args: Parameters.args, **kwargs: Parameters.kwargs
+        ) -> HttpResponse:
+            member = member_of(request)
+            if member is None:
+                return render(request, "tenants/no_account.html", status=403)
+            if needs is not None and needs not in member.abilities:
+                return render(request, "tenants/not_yours.html", {"member": member}, status=403)
+            with limited_to(member.membership.agencies):
+                response = view(request, member, *args, **kwargs)
+            response.headers.setdefault("Cache-Control", "private, no-store")
+            return response
+
+        return login_required(answer)
+
+    return decorate
 
 
 def member_of(request: HttpRequest) -> Member | None:

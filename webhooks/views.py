@@ -1,7 +1,6 @@
 """The dashboard's pages of webhooks: endpoints, what was sent to them, and why it failed.
 
-Endpoints are the whole tenant's: members who are limited to agencies get no page of them. Analysts
-look, all others may act.
+Endpoints are the whole tenant's, and for those of its members who develop.
 """
 
 from collections.abc import Callable
@@ -13,10 +12,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from tenants.abilities import Ability
 from tenants.errors import AthosError, InvalidRequest
 from tenants.isolation import tenant_scope
 from tenants.members import Member, for_members
-from tenants.models import ApiKey, Membership, Tenant
+from tenants.models import ApiKey, Tenant
 from webhooks import presenting
 from webhooks.endpoints import endpoint_get, endpoints_list
 from webhooks.errors import EndpointNotFound, EventNotFound
@@ -39,9 +39,9 @@ Page = Callable[Concatenate[HttpRequest, Member, Tenant, Parameters], HttpRespon
 def for_whole_tenant(
     view: Page[Parameters],
 ) -> Callable[Concatenate[HttpRequest, Parameters], HttpResponse]:
-    """A page for members who see all of the tenant; what is missing is 404."""
+    """A page for those who develop, who see all of the tenant; what is missing is 404."""
 
-    @for_members
+    @for_members(needs=Ability.DEVELOP)
     @wraps(view)
     def answer(
         request: HttpRequest,
@@ -50,8 +50,6 @@ def for_whole_tenant(
         *args: Parameters.args,
         **kwargs: Parameters.kwargs,
     ) -> HttpResponse:
-        if member.membership.agencies or (request.method == "POST" and not _may_act(member)):
-            return render(request, "webhooks/not_yours.html", {"member": member}, status=403)
         with tenant_scope(member.tenant_id):
             tenant = Tenant.objects.get(pk=member.tenant_id)
         try:
@@ -81,7 +79,7 @@ def endpoint_add(request: HttpRequest, member: Member, tenant: Tenant) -> HttpRe
             url=given.get("url", "").strip(),
             description=given.get("description", "").strip(),
             event_types=given.getlist("event"),
-            actor=_actor(member),
+            actor=member.actor,
         )
     except AthosError as refused:
         return _endpoints(request, member, tenant, problem=refused.message, given=given)
@@ -107,7 +105,7 @@ def endpoint_act(
     request: HttpRequest, member: Member, tenant: Tenant, endpoint_id: str
 ) -> HttpResponse:
     """POST /webhooks/<endpoint id>/act: what the buttons of the page do."""
-    endpoint, actor = endpoint_get(tenant=tenant, public_id=endpoint_id), _actor(member)
+    endpoint, actor = endpoint_get(tenant=tenant, public_id=endpoint_id), member.actor
     try:
         match request.POST.get("action"):
             case "revive":
@@ -145,7 +143,6 @@ def delivery_page(
     delivery, attempts = delivery_get(tenant=tenant, endpoint=endpoint, event_id=webhook_id)
     context = {
         "member": member,
-        "may_act": _may_act(member),
         "endpoint": endpoint,
         "delivery": delivery,
         "verdict": presenting.verdict_of(delivery),
@@ -166,7 +163,7 @@ def delivery_replay(
     delivery, _ = delivery_get(tenant=tenant, endpoint=endpoint, event_id=webhook_id)
     try:
         count = event_replay(
-            tenant=tenant, event=delivery.event, endpoint=endpoint, actor=_actor(member)
+            tenant=tenant, event=delivery.event, endpoint=endpoint, actor=member.actor
         )
         said = "It is on its way again." if count else "Nothing was sent: the endpoint is off."
     except AthosError as refused:
@@ -185,7 +182,6 @@ def _endpoints(
     ]
     context = {
         "member": member,
-        "may_act": _may_act(member),
         "rows": rows,
         "is_test": mode == ApiKey.Mode.TEST,
         "default_event": CALL_SCORED,
@@ -210,7 +206,6 @@ def _endpoint(
     )
     context = {
         "member": member,
-        "may_act": _may_act(member),
         "endpoint": endpoint,
         "health": presenting.health_of(endpoint),
         "secret": secret,
@@ -222,11 +217,3 @@ def _endpoint(
         "default_event": CALL_SCORED,
     }
     return render(request, "webhooks/endpoint.html", context)
-
-
-def _may_act(member: Member) -> bool:
-    return member.membership.role != Membership.Role.ANALYST
-
-
-def _actor(member: Member) -> str:
-    return f"user:{member.user_id}"

@@ -22,7 +22,7 @@ PAGE = 25  # calls
 
 
 @require_safe
-@for_members
+@for_members()
 def call_pages(request: HttpRequest, member: Member) -> HttpResponse:
     """GET /calls: the newest first, older ones by `before`."""
     try:
@@ -44,7 +44,7 @@ def call_pages(request: HttpRequest, member: Member) -> HttpResponse:
 
 
 @require_safe
-@for_members
+@for_members()
 def call_page(request: HttpRequest, member: Member, call_id: str) -> HttpResponse:
     """GET /calls/<public id>"""
     reader = _reader(member)
@@ -68,7 +68,7 @@ def call_page(request: HttpRequest, member: Member, call_id: str) -> HttpRespons
 
 
 @require_safe
-@for_members
+@for_members()
 def embedding_page(request: HttpRequest, member: Member) -> HttpResponse:
     """GET /embedding: what goes into an integrator's page."""
     site_key = site_key_make(tenant_id=member.tenant_id)

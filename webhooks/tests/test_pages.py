@@ -22,7 +22,7 @@ def acme():
     return making.make_tenant()
 
 
-def someone(tenant, *, role="manager", agencies=()) -> Client:
+def someone(tenant, *, role="developer", agencies=()) -> Client:
     user = User.objects.create_user(f"{role}-{tenant.pk}-{len(agencies)}@x.example", "x" * 20)
     with tenant_scope(tenant.pk):
         Membership.objects.create(tenant=tenant, user=user, role=role, agencies=list(agencies))
@@ -97,7 +97,7 @@ def test_secrets_are_shown_once(acme):
     assert 'role="alert"' in refused.content.decode()
 
 
-def test_strangers_analysts_and_members_of_agencies(acme):
+def test_strangers_other_roles_and_members_of_agencies(acme):
     endpoint, _ = making.make_endpoint(acme)
     event = making.publish(acme)
     address = f"/webhooks/{endpoint.public_id}"
@@ -106,9 +106,10 @@ def test_strangers_analysts_and_members_of_agencies(acme):
         assert stranger.get(path).status_code == 404
     assert stranger.post(f"{address}/act", {"action": "disable"}).status_code == 404
     assert endpoint.public_id not in stranger.get("/webhooks").content.decode()
-    analyst = someone(acme, role="analyst")
-    assert analyst.get(address).status_code == 200
-    assert analyst.post(f"{address}/act", {"action": "disable"}).status_code == 403
+    for role in ("analyst", "manager"):
+        other = someone(acme, role=role)
+        assert other.get(address).status_code == 403
+        assert other.post(f"{address}/act", {"action": "disable"}).status_code == 403
     limited = someone(acme, agencies=[acme.pk])
     assert limited.get("/webhooks").status_code == 403
     with tenant_scope(acme.pk):
