@@ -162,7 +162,7 @@ async def test_every_line_that_is_spoken_is_among_the_lines_to_prepare(difficult
         assert spoken <= texts
 
 
-@pytest.mark.models
+@pytest.mark.vectors
 async def test_the_real_model_prepares_a_pack_and_understands(tmp_path):
     await prepare(shipped(), minilm(), folder=tmp_path)
     brain = DirectorBrain(shipped(), "Beginner", 3, minilm())

@@ -27,7 +27,7 @@ def test_most_held_out_utterances_are_understood_by_words_alone():
     assert _rate(vectors=False) >= 0.80
 
 
-@pytest.mark.models
+@pytest.mark.vectors
 def test_held_out_utterances_are_understood():
     assert _rate(vectors=True) >= 0.85
 

@@ -292,7 +292,7 @@ def test_a_question_that_is_not_understood_is_not_passed_over():
 # --- how a call goes -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("vectors", [False, pytest.param(True, marks=pytest.mark.models)])
+@pytest.mark.parametrize("vectors", [False, pytest.param(True, marks=pytest.mark.vectors)])
 @pytest.mark.parametrize("difficulty", ["Beginner", "Advanced"])
 def test_a_good_rep_enrolls_her(difficulty, vectors):
     for seed in range(4):
@@ -302,7 +302,7 @@ def test_a_good_rep_enrolls_her(difficulty, vectors):
         assert talk.state.agreed
 
 
-@pytest.mark.parametrize("vectors", [False, pytest.param(True, marks=pytest.mark.models)])
+@pytest.mark.parametrize("vectors", [False, pytest.param(True, marks=pytest.mark.vectors)])
 def test_at_elite_only_a_rep_who_settles_every_concern_enrolls_her(vectors):
     for seed in range(4):
         deaf = Talk("Elite", seed, vectors=vectors)
@@ -314,7 +314,7 @@ def test_at_elite_only_a_rep_who_settles_every_concern_enrolls_her(vectors):
         assert skilled.state.agreed, skilled.state.concerns
 
 
-@pytest.mark.parametrize("vectors", [False, pytest.param(True, marks=pytest.mark.models)])
+@pytest.mark.parametrize("vectors", [False, pytest.param(True, marks=pytest.mark.vectors)])
 @pytest.mark.parametrize("script", [DEAF, PUSHY], ids=["deaf", "pushy"])
 @pytest.mark.parametrize("difficulty", DIFFICULTIES)
 def test_who_does_not_listen_or_pushes_gets_no_yes(difficulty, script, vectors):

@@ -27,7 +27,7 @@ async def answer_to(check: Check, text: str) -> str:
     return (await EmbeddedJudge(embed).judge(call, RUBRIC))[check.key].answer.value
 
 
-@pytest.mark.models
+@pytest.mark.vectors
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.key)
 async def test_a_check_takes_its_examples_and_leaves_its_counter_examples(check):
     met = {"yes", "partial"} if check.kind == "do" else {"no", "partial"}

@@ -276,7 +276,7 @@ async def test_what_is_neither_a_form_nor_json_is_refused(server):
 
 
 async def test_a_full_queue_refuses_at_once_and_serves_the_others(server):
-    body = {"model": "kokoro", "voice": "am_onyx", "input": LINE}
+    body = {"model": "kokoro", "voice": "am_onyx", "input": "Sure."}
     batch = {"X-Athos-Priority": "batch"}
 
     async def one() -> tuple[int, str]:
