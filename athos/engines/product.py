@@ -31,6 +31,7 @@ class Plan:
     models: Program | None  # model weights: runs to its end, beside the above
     speech: Program | None  # needs `models`
     services: tuple[Program, ...]  # need `install`; the live worker waits for speech itself
+    background: tuple[Program, ...]  # nobody waits for them: they leave the start its processors
     readiness: Callable[[], str]  # what is still missing, empty when ready
     # What takes work, then what it needs. The slowest of each wave together stay below 5 s; names
     # in no wave go first.
@@ -60,6 +61,7 @@ def plan(engines: Engines, port: int) -> Plan:
         models=make.models() if own_speech else None,
         speech=make.speech() if own_speech else None,
         services=make.services(),
+        background=make.background(),
         readiness=lambda: _not_ready(port),
     )
 
@@ -82,10 +84,12 @@ class _Maker:
         return self._python(name, str(ROOT / "manage.py"), *arguments, **options)
 
     def services(self) -> tuple[Program, ...]:
-        workers = (self.jobs("quick", processes=2), self.jobs("slow", processes=2))
         example = self.example()
-        others = [self.beat(), self.metrics(), *([example] if example else [])]
-        return (self.web(), self.live(), *workers, *others)
+        return (self.web(), self.live(), *([example] if example else []))
+
+    def background(self) -> tuple[Program, ...]:
+        workers = (self.jobs("quick", processes=2), self.jobs("slow", processes=2))
+        return (*workers, self.beat(), self.metrics())
 
     def install(self) -> Program:
         var = self.engines.folders.var

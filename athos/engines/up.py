@@ -6,13 +6,14 @@ import fcntl
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from athos.engines.errors import EngineError
 from athos.engines.probes import port_is_free
 from athos.engines.product import PORTS, Plan
+from athos.engines.programs import Program
 from athos.engines.supervisor import Supervisor
 
 _READY_WITHIN = 90.0  # seconds from all started to /readyz
@@ -96,18 +97,19 @@ async def _start(plan: Plan, supervisor: Supervisor, say: Callable[[str], None])
     def tell(what: str) -> None:
         say(f"{what} ({time.monotonic() - began:.1f} s)")
 
-    async def engines_then_services() -> None:
+    async def together(programs: Sequence[Program]) -> None:
         async with asyncio.TaskGroup() as group:
-            for engine in plan.engines:
-                group.create_task(supervisor.start(engine))
+            for program in programs:
+                group.create_task(supervisor.start(program))
+
+    async def engines_then_services() -> None:
+        await together(plan.engines)
         await asyncio.to_thread(plan.bootstrap)
         tell("Engines serve")
         if plan.install:
             await supervisor.run(plan.install)
             tell("Database and pages are up to date")
-        async with asyncio.TaskGroup() as group:
-            for service in plan.services:
-                group.create_task(supervisor.start(service))
+        await together(plan.services)
         tell("Services run")
 
     async def speech() -> None:
@@ -121,6 +123,7 @@ async def _start(plan: Plan, supervisor: Supervisor, say: Callable[[str], None])
         group.create_task(engines_then_services())
         group.create_task(speech())
     await _until_ready(plan)
+    await together(plan.background)
     tell("Ready")
 
 

@@ -57,7 +57,8 @@ def make(kind: str, folder: Path) -> Plan:
         install=install,
         models=None,
         speech=speech,
-        services=(web, jobs, live),
+        services=(web, live),
+        background=(jobs,),
         readiness=lambda: "",
     )
 

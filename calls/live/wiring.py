@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -10,15 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from calls.live.capacity import slots_measured
-from calls.live.codec import OpusDecoder, Resampler48to16, encode_clip
 from calls.live.conversation import Engines
-from calls.live.events import FRAME_SECONDS, MicrophoneFrame, Pcm
 from calls.live.persona import EXCUSE, GO_AHEAD
 from calls.live.tts import LineCache, VoiceStage, voice_key
-from calls.live.vad import SpeechStage
 from calls.ports import ProviderError, Voice
 from calls.providers.director import (
     EXCUSES,
@@ -37,11 +30,6 @@ from calls.services.live import OwnedCall
 logger = logging.getLogger(__name__)
 
 _WARM_TRIES = 3
-MEASURED_BY = "I would like to know what it costs, and what I get for it."
-MEASURED_TIMES = 3  # the best counts: the machine is busy with its own start
-MEASURED_WITHIN = 10.0  # seconds for one pass
-UNMEASURED = 4  # calls
-DEFAULT_VOICE = "af_heart"
 ChoicesOf = Callable[[uuid.UUID], Awaitable[Choices]]  # of a tenant
 DIFFICULTIES = ("Beginner", "Advanced", "Elite")
 
@@ -116,42 +104,6 @@ class LiveEngines:
         for pack in packs:
             await prepare(pack, self._providers.background_embedder, folder=self._vectors)
 
-    async def slots_measured(self, packs: Sequence[Mapping[str, Any]], *, own_speech: bool) -> int:
-        """How many calls this machine carries: a sentence is spoken, and recognised as in a call.
-
-        Without `own_speech` recognition runs on machines of somebody else and is no limit. Where
-        the engines fail, what the product is specified for stands: the worker lowers it when late.
-        """
-        for _ in range(_WARM_TRIES):
-            try:
-                sound = await self._sentence(packs)
-                words = [await self._words_seconds(sound) for _ in range(MEASURED_TIMES)]
-            except ProviderError as failure:
-                logger.warning("capacity not measured", extra={"error": type(failure).__name__})
-                await asyncio.sleep(2.0)
-            else:
-                return await self._slots(sound, min(words), own_speech=own_speech)
-        return UNMEASURED
-
-    async def _sentence(self, packs: Sequence[Mapping[str, Any]]) -> Pcm:
-        persona = packs[0]["persona"]["voice"] if packs else DEFAULT_VOICE
-        voice = self._providers.default.background_voice
-        return np.concatenate([pcm async for pcm in voice.speak(MEASURED_BY, voice=persona)])
-
-    async def _slots(self, sound: Pcm, words: float, *, own_speech: bool) -> int:
-        detect = self._providers.speech_detector().probability
-        share = await asyncio.to_thread(media_share, sound, detect)
-        slots = slots_measured(words_seconds=words if own_speech else None, media_share=share)
-        facts = {"slots": slots, "words_ms": round(1000 * words), "media": round(share, 4)}
-        logger.info("capacity measured", extra=facts)
-        return slots
-
-    async def _words_seconds(self, sound: Pcm) -> float:
-        heard = Resampler48to16().resample(sound)
-        began = time.monotonic()
-        await self._providers.default.transcriber.live(heard, deadline=MEASURED_WITHIN)
-        return time.monotonic() - began
-
     async def warm_vectors(self, examples: Iterable[Sequence[str]]) -> None:
         """Of the rubrics' examples: whoever scores the first call of a machine waits for less."""
         for texts in examples:
@@ -203,13 +155,3 @@ def _excuses(pack: Mapping[str, Any]) -> list[AuthoredLine]:
     persona = pack["persona"]
     speed = float(persona.get("speed", 1.0))
     return [AuthoredLine(text, persona["voice"], speed) for text in (EXCUSE, GO_AHEAD)]
-
-
-def media_share(sound: Pcm, detect: Callable[[Pcm], float]) -> float:
-    """The share of a core that the audio of one call costs: both directions, and the detector."""
-    packets, decode = encode_clip(sound), OpusDecoder().decode
-    speech = SpeechStage(detect, Resampler48to16().resample)
-    began = time.thread_time()
-    for number, packet in enumerate(packets):
-        speech.push(MicrophoneFrame(number * FRAME_SECONDS, decode(packet), packet))
-    return (time.thread_time() - began) / (len(packets) * FRAME_SECONDS)

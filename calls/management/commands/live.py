@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand
 from django.db import connections
 
 from calls.after_call.engines import rubric_examples_shipped
+from calls.live.measuring import Measuring
 from calls.live.peer import PeerSettings, check_aiortc
 from calls.live.wiring import LiveEngines
 from calls.live.worker import Worker
@@ -63,13 +64,16 @@ async def _serve(*, slots: int, drain: float) -> None:
         )
         await engines.prepare(packs)
         own_speech = settings.SPEECH_URL.startswith("http+unix:") and not settings.TRANSCRIPTION
-        slots = slots or await engines.slots_measured(packs, own_speech=own_speech)
+        measuring = Measuring(
+            providers, kept=settings.VAR_DIR / "live" / "capacity.json", own_speech=own_speech
+        )
+        carried = slots or await measuring.slots(packs)
         warming = asyncio.create_task(
-            _warm(engines, providers.background_embedder, packs, examples)
+            _warm(engines, measuring, providers.background_embedder, packs, examples)
         )
         warming.add_done_callback(_log_failure)
         try:
-            await _carry_calls(engines, slots, drain)
+            await _carry_calls(engines, carried, drain)
         finally:
             warming.cancel()
             await asyncio.gather(warming, return_exceptions=True)
@@ -104,6 +108,7 @@ async def _choices_of(tenant_id: uuid.UUID) -> Choices:
 
 async def _warm(
     engines: LiveEngines,
+    measuring: Measuring,
     embedder: Embedder,
     packs: list[dict[str, Any]],
     examples: list[list[str]],
@@ -111,6 +116,8 @@ async def _warm(
     await engines.warm_vectors(examples)
     if settings.LINES_AHEAD:
         await engines.warm_lines(packs, first=await _tried_first(packs, embedder))
+    if not engines.busy():  # now nothing disturbs: the next start goes by this
+        await measuring.measured(packs)
 
 
 async def _tried_first(packs: list[dict[str, Any]], embedder: Embedder) -> list[AuthoredLine]:
