@@ -2,16 +2,20 @@
 
 from allauth.account import views as allauth
 from django.urls import URLPattern, path
+from django.views.decorators.http import require_http_methods
 
 from tenants import key_api, views
 
 API = "api/external/v1/"
+
+_form = require_http_methods(["GET", "HEAD", "POST"])
 
 urlpatterns: list[URLPattern] = [
     path("", views.home, name="home"),
     path("sign-in", allauth.login, name="account_login"),
     path("sign-out", allauth.logout, name="account_logout"),
     path("sign-in/inactive", allauth.account_inactive, name="account_inactive"),
+    path("sign-in/confirm", _form(allauth.reauthenticate), name="account_reauthenticate"),
     path("tenant", views.tenant_choose, name="tenant-choose"),
     path(API + "keys", key_api.KeyListApi.as_view(), name="key-list"),
     path(API + "keys/<str:key_id>/revoke", key_api.KeyRevokeApi.as_view(), name="key-revoke"),

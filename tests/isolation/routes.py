@@ -156,6 +156,7 @@ ROUTES: dict[str, Route] = {
     | {"POST": Act(ANYBODY, ok=(200, 302), form=True), "PUT": Act(ANYBODY, ok=(200, 302))},
     "/sign-out": _get(ANYBODY, ok=(200, 302)) | {"POST": Act(ANYBODY, ok=(302,), form=True)},
     "/sign-in/inactive": _get(ANYBODY, ok=(200,)),
+    "/sign-in/confirm": _get(SIGNED_IN) | {"POST": Act(SIGNED_IN, form=True)},
     "/tenant": {
         "POST": Act(
             SIGNED_IN,

@@ -14,7 +14,6 @@ from typing import Any
 
 from django.apps import apps
 from django.db import connections, models
-from django.test import Client
 from django.utils import timezone
 
 from calls.history.recording_links import recording_link_make
@@ -42,6 +41,7 @@ from tenants.branding import BrandingChange, branding_update, consent_text_publi
 from tenants.isolation import TABLES_WITHOUT_TENANT, tenant_scope
 from tenants.models import Agency, ApiKey, Membership, Rep, Tenant, TenantRow, User
 from tenants.services import ALL_SCOPES, api_key_create, audit, tenant_create
+from tenants.tests.signing import signed_in
 from webhooks.models import Attempt, Delivery, EndpointNotice
 from webhooks.services import RehearsalPlan, endpoint_create, event_publish
 
@@ -116,9 +116,7 @@ def world_make() -> World:
         )
     people = {"a": a.manager, "b": b.manager, "loner": world.loner}
     for name, user in (people | {"limited": world.limited_manager}).items():
-        client = Client()
-        client.force_login(user)
-        world.sessions[name] = client.cookies["sessionid"].value
+        world.sessions[name] = signed_in(user).cookies["sessionid"].value
     for side in (a, b):
         fill_with_canaries(side)
         world.internal_ids[side.name] = set(_internal_ids(side))
