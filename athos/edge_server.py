@@ -33,10 +33,12 @@ from athos.edge import (
     request_id_make,
 )
 from athos.errors import (
+    BUSY_RETRY_SECONDS,
     DATABASE_RETRY_SECONDS,
     DatabaseAway,
     HeadersTooLarge,
     RequestTimeout,
+    TooManyConnections,
     UriTooLong,
 )
 from calls.consumers import NO_WORKER
@@ -52,6 +54,8 @@ REQUEST_SECONDS = 30.0  # from a request's first byte to the last of its body
 IDLE_SECONDS = 75.0  # without a byte; longer than proxies keep a connection for reuse
 ANSWER_SECONDS = 30  # until the application begins to answer
 STUCK_SECONDS = 30  # an answer that the client takes no byte of
+MOST_CONNECTIONS = 800  # sockets of calls among them; a process may have 1,024 files by default
+MOST_REFUSED = 100  # connections more, which read a refusal; beyond them they are just closed
 FINISH_SECONDS = 30.0  # for the requests in flight, when the process is to stop
 LINGER_SECONDS = 2.0  # a refused client may read why before the connection is cut
 SOCKET_PATHS = {f"/{pattern.pattern}".encode() for pattern in websocket_urlpatterns}
@@ -72,8 +76,15 @@ class Channel(HTTPChannel):
 
     def connectionMade(self) -> None:  # noqa: N802
         super().connectionMade()
-        self.cut_when_stuck(STUCK_SECONDS)
-        self.factory.server.channels.add(self)
+        server = self.factory.server
+        server.channels.add(self)
+        server.open_connections += 1
+        if server.open_connections > MOST_CONNECTIONS + MOST_REFUSED:
+            self.forceAbortClient()
+        elif server.open_connections > MOST_CONNECTIONS:
+            self.refuse(TooManyConnections(retry_after=BUSY_RETRY_SECONDS))
+        else:
+            self.cut_when_stuck(STUCK_SECONDS)
 
     def cut_when_stuck(self, seconds: int) -> None:
         """Let the system (Linux) cut a client that takes nothing for so long; 0: as TCP does."""
@@ -132,6 +143,7 @@ class Channel(HTTPChannel):
     def connectionLost(self, reason: Any) -> None:  # noqa: N802
         self._clock_stop()
         self.factory.server.channels.discard(self)
+        self.factory.server.open_connections -= 1  # not of those that a signalling socket took over
         super().connectionLost(reason)
 
     @property
@@ -255,6 +267,10 @@ class Socket(WebSocketProtocol):
         self.request_id = request_id_make()
         return super().onConnect(request)
 
+    def connectionLost(self, reason: Any) -> None:  # noqa: N802
+        self.server.open_connections -= 1  # the channel's, before it became a socket
+        super().connectionLost(reason)
+
     def serverAccept(self, subprotocol: str | None = None) -> None:  # noqa: N802
         super().serverAccept((subprotocol, {REQUEST_ID_HEADER: self.request_id}))
 
@@ -297,6 +313,7 @@ class EdgeServer(Server):
             server_name="",
         )
         self.channels: WeakSet[Channel] = WeakSet()
+        self.open_connections = 0
         self.finishing = False
         self._ports: list[Any] = []
 

@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 API_PREFIX = "/api/"
 DATABASE_RETRY_SECONDS = 2
+BUSY_RETRY_SECONDS = 1
 
 
 class NotFound(AthosError):
@@ -57,6 +58,10 @@ class UriTooLong(AthosError):
 
 class HeadersTooLarge(AthosError):
     code, status, message = "HEADERS_TOO_LARGE", 431, "The header fields are too large or too many."
+
+
+class TooManyConnections(ServiceUnavailable):
+    message = "Too many connections are open. Try again shortly."
 
 
 class DatabaseAway(ServiceUnavailable):

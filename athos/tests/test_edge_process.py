@@ -156,6 +156,67 @@ def test_many_who_never_finish_leave_room_for_others(web):
             wire.connection.close()
 
 
+_FULL = """
+import sys, django
+django.setup()
+from athos import edge_server
+edge_server.MOST_CONNECTIONS, edge_server.MOST_REFUSED = 3, 2
+async def application(scope, receive, send):
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+    else:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"served"})
+edge_server.EdgeServer(application, [f"tcp:port={sys.argv[1]}:interface=127.0.0.1"]).run()
+"""
+
+
+def test_connections_beyond_the_bound_are_refused_until_others_end(django_db_setup, tmp_path):
+    with running([sys.executable, "-c", _FULL], tmp_path) as full:
+        call, idle = full.connect(), full.connect()
+        call.send(upgrade())
+        assert b" 101 " in call.connection.recv(4096)
+        idle.send(get("/")[:10])
+        assert full.get("/").status == 200
+        last = full.connect()
+        wait(lambda: refused(full), 10, "three are open")
+        answer = full.get("/")
+        assert (answer.status, answer.json()["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")
+        assert answer.header("Retry-After") == "1" and answer.header("X-Athos-Request-Id")
+        late = [full.connect() for _ in range(6)]
+        wait(lambda: any(cut(wire) for wire in late), 10, "the rest are closed without a word")
+        for wire in (call, last, *late):
+            wire.connection.close()
+        wait(lambda: not refused(full), 10, "there is room again")
+        assert full.get("/").status == 200
+        idle.connection.close()
+
+
+def refused(server) -> bool:
+    try:
+        return server.get("/").status == 503
+    except OSError:  # so many that not even that is said
+        return True
+
+
+def cut(wire) -> bool:
+    wire.connection.settimeout(0.2)
+    try:
+        return wire.connection.recv(1) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+def upgrade() -> bytes:
+    fields = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    fields["Sec-WebSocket-Key"] = "AAAAAAAAAAAAAAAAAAAAAA=="
+    return request("GET", "/live/v1", headers=fields)
+
+
 _GENEROUS = """
 import sys, django
 django.setup()
