@@ -94,6 +94,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "channels",
     "csp",
+    "django_htmx",
     "rest_framework",
     "drf_spectacular",
     "athos",
@@ -116,6 +117,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
 ]
 
 ROOT_URLCONF = "athos.urls"
@@ -132,6 +134,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "tenants.navigation.frame",
             ],
         },
     },

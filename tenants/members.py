@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
-from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import render, resolve_url
+from django_htmx.http import HttpResponseClientRedirect
 
 from tenants.abilities import Ability, abilities_of
 from tenants.isolation import limited_to
-from tenants.models import Tenant
+from tenants.models import ApiKey, Tenant
 from tenants.selectors import MembershipSummary, memberships_of
 
-CHOSEN = "membership"  # key of the session
+CHOSEN, MODE = "membership", "mode"  # keys of the session
 
 Parameters = ParamSpec("Parameters")
 PageView = Callable[Concatenate[HttpRequest, "Member", Parameters], HttpResponse]
@@ -23,12 +24,16 @@ PageView = Callable[Concatenate[HttpRequest, "Member", Parameters], HttpResponse
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A user at work for one tenant; `choices` are all that they may choose from."""
+    """A user at work for one tenant; `choices` are all that they may choose from.
+
+    `mode` is what they look at, "live" or "test": the sandbox's calls never mix with live ones.
+    """
 
     user_id: uuid.UUID
     email: str
     membership: MembershipSummary
     choices: tuple[MembershipSummary, ...]
+    mode: str = ApiKey.Mode.LIVE
 
     @property
     def tenant_id(self) -> uuid.UUID:
@@ -50,6 +55,7 @@ def for_members(
     """A page for people who belong to a tenant. Pages take the tenant from here, nowhere else.
 
     With `needs`, only for those who may do that: others get a page that says so, status 403.
+    Who is not signed in goes there first, a fragment's page as a whole.
     """
 
     def decorate(
@@ -59,17 +65,20 @@ def for_members(
         def answer(
             request: HttpRequest, /, *args: Parameters.args, **kwargs: Parameters.kwargs
         ) -> HttpResponse:
+            if not request.user.is_authenticated:
+                return _to_sign_in(request)
             member = member_of(request)
             if member is None:
                 return render(request, "tenants/no_account.html", status=403)
+            request.member = member  # type: ignore[attr-defined]  # `navigation.frame` reads it
             if needs is not None and needs not in member.abilities:
-                return render(request, "tenants/not_yours.html", {"member": member}, status=403)
+                return render(request, "tenants/not_yours.html", status=403)
             with limited_to(member.membership.agencies):
                 response = view(request, member, *args, **kwargs)
             response.headers.setdefault("Cache-Control", "private, no-store")
             return response
 
-        return login_required(answer)
+        return answer
 
     return decorate
 
@@ -88,7 +97,14 @@ def member_of(request: HttpRequest) -> Member | None:
         return None
     chosen = request.session.get(CHOSEN)
     membership = next((m for m in active if str(m.membership_id) == chosen), active[0])
-    return Member(user.pk, user.email, membership, tuple(active))
+    mode = request.session.get(MODE)
+    return Member(
+        user.pk,
+        user.email,
+        membership,
+        tuple(active),
+        mode if mode in ApiKey.Mode.values else ApiKey.Mode.LIVE,
+    )
 
 
 def membership_choose(request: HttpRequest, membership_id: str) -> None:
@@ -96,3 +112,18 @@ def membership_choose(request: HttpRequest, membership_id: str) -> None:
     member = member_of(request)
     if member and membership_id in {str(m.membership_id) for m in member.choices}:
         request.session[CHOSEN] = membership_id
+
+
+def mode_choose(request: HttpRequest, mode: str) -> None:
+    """Look at live calls or at the sandbox from now on. Any other word changes nothing."""
+    if mode in ApiKey.Mode.values:
+        request.session[MODE] = mode
+
+
+def _to_sign_in(request: HttpRequest) -> HttpResponse:
+    """To the page of signing in, and back afterwards."""
+    htmx = request.htmx  # type: ignore[attr-defined]  # set by its middleware
+    if not htmx:
+        return redirect_to_login(request.get_full_path())
+    back = redirect_to_login(htmx.current_url_abs_path or resolve_url("home"))
+    return HttpResponseClientRedirect(back.url)

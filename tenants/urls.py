@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern] = [
     path("sign-in/inactive", allauth.account_inactive, name="account_inactive"),
     path("sign-in/confirm", _form(allauth.reauthenticate), name="account_reauthenticate"),
     path("tenant", views.tenant_choose, name="tenant-choose"),
+    path("mode", views.mode_choose_page, name="mode-choose"),
     path(API + "keys", key_api.KeyListApi.as_view(), name="key-list"),
     path(API + "keys/<str:key_id>/revoke", key_api.KeyRevokeApi.as_view(), name="key-revoke"),
     path(API + "keys/<str:key_id>/rotate", key_api.KeyRotateApi.as_view(), name="key-rotate"),

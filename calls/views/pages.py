@@ -82,7 +82,7 @@ def embedding_page(request: HttpRequest, member: Member) -> HttpResponse:
 
 
 def _reader(member: Member) -> Reader:
-    return Reader(member.tenant_id, member.membership.agencies)
+    return Reader(member.tenant_id, member.membership.agencies, member.mode)
 
 
 def _row(call: Call) -> dict[str, object]:

@@ -165,6 +165,9 @@ ROUTES: dict[str, Route] = {
             body=lambda s, p: {"membership": s.ids["membership"]["all"]},
         )
     },
+    "/mode": {
+        "POST": Act(SIGNED_IN, ok=(302,), form=True, body=lambda s, p: {"mode": "live"}),
+    },
 }
 
 

@@ -1,0 +1,35 @@
+"""The dashboard's pages: a new page adds its line here, and is crawled (`test_pages.py`)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.dashboard.bed import DEVELOPER, OWNER, ROLES, Side
+
+EVERYBODY = frozenset(ROLES)
+DEVELOPERS = frozenset({OWNER, DEVELOPER})
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page. What it shows is seeded by `bed_make`, and by `seed` for the full tenant.
+
+    `states` are the tenants that it is opened in, as the owner: "full", "empty". `shows` is a CSS
+    selector of what must be there in the full one. `mode` is "live" or "test" (the sandbox).
+    """
+
+    name: str
+    address: Callable[[Side], str]
+    roles: frozenset[str] = EVERYBODY
+    states: tuple[str, ...] = ("full", "empty")
+    shows: str = "h1"
+    mode: str = "live"
+    seed: Callable[[Side], None] | None = None
+
+
+PAGES = [
+    Page("calls", lambda side: "/calls", shows="tbody tr"),
+    Page("calls-sandbox", lambda side: "/calls", states=("full",), mode="test", shows="tbody tr"),
+    Page("call", lambda side: f"/calls/{side.calls[0].public_id}", states=("full",), shows="audio"),
+    Page("embedding", lambda side: "/embedding"),
+    Page("webhooks", lambda side: "/webhooks", roles=DEVELOPERS),
+]
