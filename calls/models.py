@@ -123,6 +123,9 @@ class Call(TenantRow, DueRow):
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     scored_at = models.DateTimeField(null=True, blank=True)
+    # The score as it stands, overrides included, for lists; null where there is none, and where a
+    # manager said that it does not count.
+    overall = models.PositiveSmallIntegerField(null=True, blank=True)  # 0..100
     # What the rep agreed to: a text of our page by its version, or what the integrator states.
     consent_source = models.CharField(max_length=10, choices=ConsentSource, blank=True)
     consent_version = models.CharField(max_length=100, blank=True)

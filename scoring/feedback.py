@@ -78,6 +78,8 @@ def _where(check: Check, verdict: Verdict) -> str:
     if isinstance(verdict.evidence, Quote):
         partly = " That was only a part of it." if verdict.answer == Answer.PARTIAL else ""
         return f"{_moment(verdict.evidence)}.{partly}"
+    if verdict.by_person:
+        return "A manager listened and said so."
     if verdict.trigger is not None:
         quote = _shown(verdict.trigger.text)
         return f"At {clock(verdict.trigger.start)} the customer said “{quote}”."

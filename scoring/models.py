@@ -1,4 +1,4 @@
-"""Rubrics, and what came of scoring a call with one.
+"""Rubrics, what came of scoring a call with one, and what managers said to that.
 
 None of these rows is ever changed; retention alone empties what quotes a call (`retention.py`).
 """
@@ -103,4 +103,45 @@ class Verdict(TenantRow):
             models.CheckConstraint(
                 condition=Q(points__lte=F("max_points")), name="verdict_points_range"
             ),
+        ]
+
+
+class Override(TenantRow):
+    """A manager's word on a scorecard, and how the call was scored from then on.
+
+    A log: the last row says what the score is, the last one of a check what its answer is. An empty
+    `answer` gives the check back to the judge; an empty `check_key` is about the scorecard as a
+    whole: whether it counts (`valid`).
+    """
+
+    scorecard = models.ForeignKey(
+        Scorecard, on_delete=models.CASCADE, related_name="overrides", db_constraint=False
+    )
+    number = models.PositiveSmallIntegerField()  # 1, 2, ... of the scorecard
+    check_key = models.CharField(max_length=60, blank=True)
+    answer = models.CharField(
+        max_length=14, choices=[(a.value, a.value) for a in Answer], blank=True
+    )
+    points = models.DecimalField(max_digits=5, decimal_places=2, default=0)  # for that answer
+    reason = models.TextField(blank=True)  # the manager's; may retell the call
+    actor = models.CharField(max_length=120)  # as in AuditEvent
+    valid = models.BooleanField(default=True)
+    # The score with all overrides up to this one, by the same code over the same rubric.
+    overall = models.PositiveSmallIntegerField()  # 0..100
+    earned = models.DecimalField(max_digits=7, decimal_places=2)  # points
+    possible = models.PositiveIntegerField()  # points
+    coverage = models.FloatField()
+    sections = models.JSONField()
+    hard_fails = models.JSONField()
+    summary = models.TextField(blank=True)
+    feedback = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "scorecard", "number"], name="override_once_per_number"
+            ),
+            models.CheckConstraint(condition=Q(overall__lte=100), name="override_overall_range"),
         ]

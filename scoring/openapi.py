@@ -6,6 +6,7 @@ from tenants.describing import (
     array,
     boolean,
     integer,
+    moment,
     nullable,
     number,
     obj,
@@ -78,6 +79,19 @@ SHAPES: dict[str, Schema] = {
             "evidence": ref("Evidence"),
             "reason": text("Why, in a sentence; may be empty."),
             "advice": text("What to do better; may be empty."),
+            "override": ref("Override"),
+        },
+        optional=("override",),
+    ),
+    "Override": obj(
+        "Only there when a manager changed the answer: `answer`, `points` and `verified` are then"
+        " the manager's, the evidence stays the judge's.",
+        {
+            "aiAnswer": text("What the judge answered.", enum=[str(a) for a in Answer]),
+            "aiPoints": number("What that earned.", minimum=0),
+            "aiVerified": boolean("Whether its evidence held."),
+            "reason": text("Why, in the manager's words."),
+            "at": moment("When."),
         },
     ),
     "ScoreSection": obj(
@@ -131,7 +145,16 @@ SHAPES: dict[str, Schema] = {
         "How the call was scored. Texts that quote the call are empty once the transcript's days of"
         " retention are over. More keys may come.",
         {
-            "overallScore": integer("The score, in percent.", minimum=0, maximum=100),
+            "overallScore": integer(
+                "The final score, in percent: with what managers overrode.", minimum=0, maximum=100
+            ),
+            "valid": boolean("`false`: a manager said that this score does not count."),
+            "aiScore": integer(
+                "The judge's score. Only there once a manager overrode a verdict.",
+                minimum=0,
+                maximum=100,
+            ),
+            "overriddenAt": moment("When a manager last did; only there beside `aiScore`."),
             "summary": text("What stood out, in a few sentences."),
             "feedback": text("What to do better, each point tied to a moment of the call."),
             "sections": array("The parts of the rubric, in order.", ref("ScoreSection")),
@@ -145,11 +168,15 @@ SHAPES: dict[str, Schema] = {
             ),
             "versions": ref("ScoreVersions"),
         },
+        optional=("valid", "aiScore", "overriddenAt"),
     ),
 }
 
 SCORE_EXAMPLE = {
     "overallScore": 82,
+    "valid": True,
+    "aiScore": 50,
+    "overriddenAt": "2026-06-06T08:12:40.731Z",
     "summary": "Medicare Advantage full sale: 82 of 100, 16.4 of 20 points.",
     "feedback": "Doctors to keep (−3.6). It was not said in this call. Ask early, by name.",
     "sections": [{"key": "discovery", "title": "Finding out", "earned": 16.4, "possible": 20}],
@@ -195,6 +222,13 @@ SCORE_EXAMPLE = {
             },
             "reason": "",
             "advice": "Ask early, by name.",
+            "override": {
+                "aiAnswer": "no",
+                "aiPoints": 0,
+                "aiVerified": True,
+                "reason": "She asked for the clinic, which names the doctor.",
+                "at": "2026-06-06T08:12:40.731Z",
+            },
         },
     ],
     "metrics": {

@@ -1,11 +1,14 @@
 """What is read of scoring's rows."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scoring import models
+from tenants.api import timestamp
 from tenants.isolation import CATALOGUE
+
+MOST_OVERRIDES = 500  # of one scorecard
 
 
 def rubric_latest(*, tenant_id: uuid.UUID, key: str) -> models.Rubric | None:
@@ -38,15 +41,19 @@ def score_for_api(*, tenant_id: uuid.UUID, call_id: uuid.UUID) -> dict[str, Any]
         return None
     rubric = models.Rubric.objects.with_catalogue().get(pk=card.rubric_id)
     verdicts = models.Verdict.objects.for_tenant(tenant_id).filter(scorecard=card)
+    history = overrides_of(card)
+    holding = overrides_holding(history)
+    final = history[-1] if history else card
     return {
-        "overallScore": card.overall,
-        "summary": card.summary,
-        "feedback": card.feedback,
-        "sections": card.sections,
-        "hardFails": card.hard_fails,
-        "criteria": [_criterion(verdict) for verdict in verdicts],
+        "overallScore": final.overall,
+        "summary": final.summary,
+        "feedback": final.feedback,
+        "sections": final.sections,
+        "hardFails": final.hard_fails,
+        "criteria": [_criterion(v, holding.get(v.check_key)) for v in verdicts],
         "metrics": metrics_json(card.metrics),
-        "coverage": card.coverage,
+        "coverage": final.coverage,
+        **_reviewed(card, history),
         "versions": {
             "scorecard": card.version,
             "rubric": {"key": rubric.key, "version": rubric.version, "digest": rubric.digest},
@@ -57,6 +64,27 @@ def score_for_api(*, tenant_id: uuid.UUID, call_id: uuid.UUID) -> dict[str, Any]
             },
         },
     }
+
+
+def overrides_of(scorecard: models.Scorecard) -> list[models.Override]:
+    """All that managers said of a scorecard, the oldest first."""
+    rows = models.Override.objects.for_tenant(scorecard.tenant_id)
+    return list(rows.filter(scorecard=scorecard)[:MOST_OVERRIDES])
+
+
+def overrides_holding(history: Sequence[models.Override]) -> dict[str, models.Override]:
+    """Of each check that is overridden, the row that says so, by check key."""
+    last = {row.check_key: row for row in history if row.check_key}
+    return {key: row for key, row in last.items() if row.answer}
+
+
+def _reviewed(card: models.Scorecard, history: Sequence[models.Override]) -> dict[str, Any]:
+    """Whether the score counts; once a manager changed it, the judge's too, and since when."""
+    told: dict[str, Any] = {"valid": history[-1].valid if history else True}
+    changed = [row for row in history if row.check_key]
+    if changed:
+        told |= {"aiScore": card.overall, "overriddenAt": timestamp(changed[-1].created_at)}
+    return told
 
 
 def metrics_json(metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,7 +107,25 @@ _METRICS = {
 }
 
 
-def _criterion(verdict: models.Verdict) -> dict[str, Any]:
+def _criterion(verdict: models.Verdict, override: models.Override | None) -> dict[str, Any]:
+    told = _judged(verdict)
+    if override is None:
+        return told
+    return told | {
+        "answer": override.answer,
+        "points": float(override.points),
+        "verified": True,
+        "override": {
+            "aiAnswer": verdict.answer,
+            "aiPoints": float(verdict.points),
+            "aiVerified": verdict.verified,
+            "reason": override.reason,
+            "at": timestamp(override.created_at),
+        },
+    }
+
+
+def _judged(verdict: models.Verdict) -> dict[str, Any]:
     return {
         "key": verdict.check_key,
         "section": verdict.section,

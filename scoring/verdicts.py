@@ -33,7 +33,8 @@ class Verdict:
     """The answer to one check, and what it rests on.
 
     `verified` is False when the evidence does not hold: then it is neither earned nor lost.
-    `trigger` is the persona's sentence that made the check apply.
+    `trigger` is the persona's sentence that made the check apply. `by_person`: a manager gave the
+    answer.
     """
 
     check_key: str
@@ -44,6 +45,7 @@ class Verdict:
     trigger: Quote | None
     verified: bool
     reason: str
+    by_person: bool = False
 
     @property
     def standing(self) -> Standing:

@@ -16,7 +16,13 @@ from tenants.describing import (
     text,
 )
 from webhooks.replaying import ENDPOINT_TEST
-from webhooks.services import CALL_ENDED, CALL_SCORE_FAILED, CALL_SCORED, CALL_STARTED
+from webhooks.services import (
+    CALL_ENDED,
+    CALL_SCORE_FAILED,
+    CALL_SCORED,
+    CALL_STARTED,
+    SCORE_OVERRIDDEN,
+)
 
 WEBHOOKS = Tag(
     "Webhooks",
@@ -69,6 +75,11 @@ SHAPES: dict[str, Schema] = {
     ),
     "CallScoreFailedEvent": _event(
         CALL_SCORE_FAILED, "There will be no score of this call.", _CALL | _REASON
+    ),
+    "ScoreOverriddenEvent": _event(
+        SCORE_OVERRIDDEN,
+        "A manager changed the score of a call, or took a change back: fetch the call again.",
+        _CALL,
     ),
     "EndpointTestEvent": _event(
         ENDPOINT_TEST, "What you asked for, to see that your endpoint hears us.", {}
@@ -199,6 +210,15 @@ MESSAGES: dict[str, Schema] = {
                 reasonMessage="The rep did not speak in this call.",
             )
         },
+    ),
+    SCORE_OVERRIDDEN: _message(
+        "scoreOverridden",
+        "A manager changed a score",
+        f"{_OPT_IN} One message for each change: a verdict overridden or given back to the judge,"
+        " a score declared invalid or valid again. Fetch the call: `overallScore` is the final"
+        " score, `aiScore` the judge's.",
+        "ScoreOverriddenEvent",
+        {"A verdict was overridden": _example(SCORE_OVERRIDDEN, "success")},
     ),
     ENDPOINT_TEST: _message(
         "endpointTest",

@@ -115,6 +115,8 @@ class Event(TenantRow):
     )
     type = models.CharField(max_length=60)
     subject_id = models.UUIDField()
+    # Which one, of a kind that can happen to its subject several times; null: it happens once.
+    occurrence = models.UUIDField(null=True, blank=True)
     body = models.BinaryField()
     created_at = models.DateTimeField(auto_now_add=True)
     body_expired_at = models.DateTimeField(null=True, blank=True)  # its body is empty since then
@@ -131,8 +133,15 @@ class Event(TenantRow):
         ]
         constraints = [
             models.UniqueConstraint(
-                fields=["tenant", "type", "subject_id"], name="event_once_per_subject"
-            )
+                fields=["tenant", "type", "subject_id"],
+                name="event_once_per_subject",
+                condition=Q(occurrence=None),
+            ),
+            models.UniqueConstraint(
+                fields=["tenant", "type", "occurrence"],
+                name="event_once_per_occurrence",
+                condition=Q(occurrence__isnull=False),
+            ),
         ]
 
 

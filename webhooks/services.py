@@ -36,7 +36,13 @@ CALL_SCORED = "call.scored"
 CALL_STARTED = "call.started"
 CALL_ENDED = "call.ended"
 CALL_SCORE_FAILED = "call.score_failed"
-OPT_IN = (CALL_STARTED, CALL_ENDED, CALL_SCORE_FAILED)  # only for endpoints that name them
+SCORE_OVERRIDDEN = "score.overridden"
+OPT_IN = (
+    CALL_STARTED,
+    CALL_ENDED,
+    CALL_SCORE_FAILED,
+    SCORE_OVERRIDDEN,
+)  # only for endpoints that name them
 EVENT_TYPES = (CALL_SCORED, *OPT_IN)
 ENDPOINTS_MAX = 16  # per tenant
 GRACE = timedelta(hours=24)  # how long the previous secret signs too
@@ -58,13 +64,15 @@ def event_publish(
     subject_id: uuid.UUID,
     body: Mapping[str, object],
     test: RehearsalPlan | None = None,
+    occurrence: uuid.UUID | None = None,
 ) -> Event:
     """Tell the tenant's endpoints of something, in the caller's transaction. No network.
 
     An event happens once: publishing it again for the same subject gives the first one back and
-    sends nothing. `body` holds the contract's facts; `occurredAt` and `requestId` are made when
-    they are missing, the type and the webhook id are always ours. What came of a test is told to
-    the endpoints for tests only, and says so; `test` tells how.
+    sends nothing; `occurrence` tells apart those of a kind that happens several times. `body` holds
+    the contract's facts; `occurredAt` and `requestId` are made when they are missing, the type and
+    the webhook id are always ours. What came of a test is told to the endpoints for tests only, and
+    says so; `test` tells how.
     """
     if type not in EVENT_TYPES:
         raise ValueError(f"There is no event {type!r}.")
@@ -74,12 +82,11 @@ def event_publish(
         made["mode"] = ApiKey.Mode.TEST.value
     whole = event_body(type, made | dict(body), event_id=public_id)
     with tenant_scope(tenant_id):
-        mine = Event(
-            tenant_id=tenant_id, public_id=public_id, type=type, subject_id=subject_id, body=whole
-        )
+        which = {"type": type, "subject_id": subject_id, "occurrence": occurrence}
+        mine = Event(tenant_id=tenant_id, public_id=public_id, body=whole, **which)
         # Waits for a rival transaction that publishes the same, and is then silently second.
         Event.objects.bulk_create([mine], ignore_conflicts=True)
-        event = Event.objects.for_tenant(tenant_id).get(type=type, subject_id=subject_id)
+        event = Event.objects.for_tenant(tenant_id).get(**which)
         if event.pk == mine.pk:
             _deliveries_create(event, test)
     return event
@@ -92,12 +99,18 @@ def event_offer(
     subject_id: uuid.UUID,
     body: Mapping[str, object],
     test: RehearsalPlan | None = None,
+    occurrence: uuid.UUID | None = None,
 ) -> None:
     """The same for an event that endpoints ask for by name: when none does, nothing is kept."""
     with tenant_scope(tenant_id):
         if _wanting(tenant_id, type, test).exists():
             event_publish(
-                tenant_id=tenant_id, type=type, subject_id=subject_id, body=body, test=test
+                tenant_id=tenant_id,
+                type=type,
+                subject_id=subject_id,
+                body=body,
+                test=test,
+                occurrence=occurrence,
             )
 
 

@@ -1,12 +1,13 @@
 """What is really put into webhooks stands in the document, fields and headers."""
 
 import json
+import uuid
 
 import pytest
 
 from athos.tests.api_document import assert_fits, the_document
 from calls.models import Call
-from calls.services.telling import tell_ended, tell_outcome, tell_started
+from calls.services.telling import tell_ended, tell_outcome, tell_overridden, tell_started
 from calls.tests.making import make_drill, make_integrator
 from calls.tests.making_calls import make_call
 from tenants.isolation import tenant_scope
@@ -34,6 +35,7 @@ def test_every_message_is_as_told(mode, failure):
         tell_started(call.pk)
         tell_ended(call.pk)
         tell_outcome(call)
+        tell_overridden(call, override_id=uuid.uuid4())
     event_test_send(tenant=acme.tenant, endpoint=endpoint)
     with tenant_scope(acme.tenant.pk):
         bodies = [bytes(event.body) for event in Event.objects.order_by("created_at")]

@@ -40,10 +40,10 @@ def call_score(claim: Claim[Call]) -> None:
 
 def _keep(claim: Claim[Call], rubric: Rubric, assessment: Assessment) -> None:
     with claim.finish() as call:
-        scorecard_create(
+        card = scorecard_create(
             tenant_id=call.tenant_id, call_id=call.pk, rubric=rubric, assessment=assessment
         )
-        call_succeed(call=call)
+        call_succeed(call=call, overall=card.overall)
     logger.info("call_scored", extra={"call_id": call.public_id})
 
 

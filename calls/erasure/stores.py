@@ -18,6 +18,7 @@ ERASED: Mapping[str, str] = {
     "calls_sessiontoken": "sessionTokens",
     "calls_transcriptline": "transcriptLines",
     "calls_turn": "turns",
+    "scoring_override": "overrides",
     "scoring_scorecard": "scorecards",
     "scoring_verdict": "verdicts",
     "tenants_rep": "reps",

@@ -65,6 +65,18 @@ def call_get(*, reader: Reader, public_id: str) -> CallRecord:
         return _record(_call(reader, public_id))
 
 
+def call_locked(*, reader: Reader, public_id: str, stage: str | None = None) -> Call:
+    """The reader's call for a change, at that stage if one is named. Needs the reader's scope.
+
+    A stranger's call, no call and one of another stage look the same.
+    """
+    if not _PUBLIC_ID.fullmatch(public_id):
+        raise CallNotFound
+    rows = reader.calls().filter(public_id=public_id)
+    rows = rows.filter(stage=stage) if stage else rows
+    return _found(rows.select_for_update(of=("self",)).first())
+
+
 def call_of_ticket(*, tenant_id: uuid.UUID, call_id: uuid.UUID) -> CallRecord:
     """The one call that a connection ticket is for."""
     with tenant_scope(tenant_id):

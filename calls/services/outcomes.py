@@ -26,11 +26,12 @@ def call_tell_parked(call: Call) -> None:
     tell_outcome(call)
 
 
-def call_succeed(*, call: Call) -> None:
-    """The call has its score. `call` is locked, in its tenant's scope."""
+def call_succeed(*, call: Call, overall: int) -> None:
+    """The call has its score, 0..100. `call` is locked, in its tenant's scope."""
     call.stage = Call.Stage.SCORED
     call.failure = ""
     call.due_at = None
     call.scored_at = Now()
-    call.save(update_fields=["stage", "failure", "due_at", "scored_at", "updated_at"])
+    call.overall = overall
+    call.save(update_fields=["stage", "failure", "due_at", "scored_at", "overall", "updated_at"])
     tell_outcome(call)

@@ -16,6 +16,7 @@ from webhooks.services import (
     CALL_SCORE_FAILED,
     CALL_SCORED,
     CALL_STARTED,
+    SCORE_OVERRIDDEN,
     RehearsalPlan,
     event_offer,
     event_publish,
@@ -76,6 +77,18 @@ def tell_outcome(call: Call) -> None:
             body=body,
             test=test,
         )
+
+
+def tell_overridden(call: Call, *, override_id: uuid.UUID) -> None:
+    """A manager changed the score, or took that back: once for each change."""
+    event_offer(
+        tenant_id=call.tenant_id,
+        type=SCORE_OVERRIDDEN,
+        subject_id=call.pk,
+        body=_facts(call),
+        test=_rehearsal(call),
+        occurrence=override_id,
+    )
 
 
 def _count(call: Call, metric: Callable[[], None]) -> None:

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from calls.models import Call, Drill, Recording, TranscriptLine
 from scoring.models import Rubric, Scorecard, Verdict
+from scoring.tests.making import check_content, rubric_content
 from tenants.isolation import CATALOGUE, tenant_scope
 from tenants.models import Agency, Rep, Tenant
 
@@ -26,6 +27,19 @@ LINES = [
     ("user", "Would you like to go ahead and enroll today?"),
 ]  # fmt: skip
 SECONDS = 5.0  # per line
+RUBRIC = rubric_content(  # of add_scorecard's verdicts
+    sections=[
+        {
+            "key": key,
+            "title": title,
+            "checks": [check_content(c, points=10, partial=60) for c in of],
+        }
+        for key, title, of in (
+            ("opening", "Opening", ["not_every_plan"]),
+            ("discovery", "Finding out", ["prescriptions", "doctors"]),
+        )
+    ]
+)
 
 
 def make_call(
@@ -133,7 +147,7 @@ def add_scorecard(call: Call, overall: int = 82, doctors: str = "no", **fields: 
             tenant_id=CATALOGUE,
             key="ma-full-sale",
             version=1,
-            defaults={"digest": "d" * 64, "title": "Full sale", "content": {}},
+            defaults={"digest": "d" * 64, "title": "Full sale", "content": RUBRIC},
         )
     with tenant_scope(call.tenant_id):
         card = Scorecard.objects.create(
@@ -169,6 +183,7 @@ def add_scorecard(call: Call, overall: int = 82, doctors: str = "no", **fields: 
             **texts | fields,
         )
         Verdict.objects.bulk_create(_verdicts(card, doctors))
+        Call.objects.filter(pk=call.pk).update(overall=overall)
         return card
 
 

@@ -35,7 +35,9 @@ from calls.services.tickets import ticket_sign
 from calls.services.tokens import session_mint
 from calls.tests.making import make_drill, make_worker
 from calls.tests.making_calls import add_recording, add_scorecard, add_transcript, make_call
-from scoring.models import Rubric, Scorecard, Verdict
+from scoring.models import Override, Rubric, Scorecard, Verdict
+from scoring.overrides import Seen, verdict_override
+from scoring.ports import Answer
 from tenants.auth import caller_find
 from tenants.branding import BrandingChange, branding_update, consent_text_publish
 from tenants.isolation import TABLES_WITHOUT_TENANT, tenant_scope
@@ -198,7 +200,7 @@ def _call(side: Side, part: str) -> Call:
     )
     add_transcript(call, [("assistant", mark), ("user", f"{mark} said")])
     add_recording(call, mark.encode() * 100)
-    add_scorecard(call)
+    card = add_scorecard(call)
     own = {"tenant_id": tenant.pk, "call": call}
     with tenant_scope(tenant.pk):
         Turn.objects.create(
@@ -208,6 +210,15 @@ def _call(side: Side, part: str) -> Call:
             **own, channel="rep", epoch=1, number=0, offset=0, duration=5, file="x.ogg", size=1
         )
         CallLedger.objects.create(**own, answers_ms=[700], rep_turns=1)
+        verdict_override(
+            tenant_id=tenant.pk,
+            call_id=call.pk,
+            check_key="doctors",
+            answer=Answer.YES,
+            reason=mark,
+            seen=Seen(card.version, 0),
+            actor="system",
+        )
         HeardChunk.objects.create(
             **own, number=0, start=0, end=1, rep_words=[{"w": mark, "s": 0, "e": 1, "p": 1}]
         )
@@ -393,6 +404,7 @@ _OF_A_CALL = [
     (Turn, "call_id = %s"),
     (Scorecard, "call_id = %s"),
     (Verdict, "scorecard_id IN (SELECT id FROM scoring_scorecard WHERE call_id = %s)"),
+    (Override, "scorecard_id IN (SELECT id FROM scoring_scorecard WHERE call_id = %s)"),
     (Rep, "id IN (SELECT rep_id FROM calls_call WHERE id = %s)"),
 ]
 

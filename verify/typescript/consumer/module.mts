@@ -27,6 +27,7 @@ function what(event: WebhookEvent): string {
       return event.webhookId;
     case "call.started":
     case "call.score_failed":
+    case "score.overridden":
       return event.externalAgencyId ?? event.externalUserId;
     default:
       return `${event.event} ${String(event["something"])}`;

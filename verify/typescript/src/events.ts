@@ -51,6 +51,11 @@ export interface CallScoreFailedEvent extends CallFacts, NoScore {
   readonly event: "call.score_failed";
 }
 
+/** A manager changed the score: fetch the call again. */
+export interface ScoreOverriddenEvent extends CallFacts {
+  readonly event: "score.overridden";
+}
+
 /** What you asked for, to see that your endpoint hears us. */
 export interface EndpointTestEvent extends Facts {
   readonly event: "endpoint.test";
@@ -73,6 +78,7 @@ export type WebhookEvent =
   | CallStartedEvent
   | CallEndedEvent
   | CallScoreFailedEvent
+  | ScoreOverriddenEvent
   | EndpointTestEvent
   | OtherEvent;
 
@@ -93,6 +99,7 @@ const KINDS: ReadonlyMap<unknown, Checks> = new Map<unknown, Checks>([
   ["call.started", CALL],
   ["call.ended", { ...CALL, endReason: text, durationSec: whole }],
   ["call.score_failed", { ...CALL, ...NO_SCORE }],
+  ["score.overridden", CALL],
 ]);
 
 /** The event that a verified body tells of. */

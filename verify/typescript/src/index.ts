@@ -5,6 +5,7 @@ export type {
   CallStartedEvent,
   EndpointTestEvent,
   OtherEvent,
+  ScoreOverriddenEvent,
   WebhookEvent,
 } from "./events.js";
 export { WebhookRefused, type WebhookRefusedCode } from "./refused.js";

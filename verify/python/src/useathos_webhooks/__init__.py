@@ -7,6 +7,7 @@ from useathos_webhooks._events import (
     CallStarted,
     EndpointTest,
     Event,
+    ScoreOverridden,
 )
 from useathos_webhooks._verifying import TOLERANCE, WebhookRefused, verify
 
@@ -18,6 +19,7 @@ __all__ = [
     "CallStarted",
     "EndpointTest",
     "Event",
+    "ScoreOverridden",
     "WebhookRefused",
     "verify",
 ]

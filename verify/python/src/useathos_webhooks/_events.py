@@ -62,6 +62,11 @@ class CallScoreFailed(_CallEvent):
 
 
 @dataclass(frozen=True)
+class ScoreOverridden(_CallEvent):
+    """`score.overridden`: a manager changed the score; fetch the call again."""
+
+
+@dataclass(frozen=True)
 class EndpointTest(Event):
     """`endpoint.test`: what you asked for, to see that your endpoint hears us."""
 
@@ -71,6 +76,7 @@ KINDS: Mapping[str, type[Event]] = {
     "call.started": CallStarted,
     "call.ended": CallEnded,
     "call.score_failed": CallScoreFailed,
+    "score.overridden": ScoreOverridden,
     "endpoint.test": EndpointTest,
 }
 _TYPES = {"success": bool, "duration_sec": int, "occurred_at": str}
