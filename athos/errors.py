@@ -75,7 +75,9 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
     if refusal.status >= 500:
         _log(refusal, exc, request)
     body = envelope(refusal, request_id_of(request))
-    return Response(body, status=refusal.status, headers=headers_of(refusal))
+    response = Response(body, status=refusal.status, headers=headers_of(refusal))
+    response.refusal = refusal  # type: ignore[attr-defined]  # for the log of requests
+    return response
 
 
 def as_refusal(exc: Exception) -> AthosError:
@@ -137,7 +139,9 @@ def _log(refusal: AthosError, exc: Exception, request: Any) -> None:
 def refusal_response(refusal: AthosError, request: HttpRequest) -> HttpResponse:
     """The same answer outside Django REST framework."""
     body = envelope(refusal, request_id_of(request))
-    return JsonResponse(body, status=refusal.status, headers=headers_of(refusal))
+    response = JsonResponse(body, status=refusal.status, headers=headers_of(refusal))
+    response.refusal = refusal  # type: ignore[attr-defined]  # for the log of requests
+    return response
 
 
 def page_response(refusal: AthosError) -> HttpResponse:

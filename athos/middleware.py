@@ -1,6 +1,7 @@
 """The request id on every answer of Django's, whatever produced it; and pages without an engine."""
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import cast
 
@@ -12,6 +13,8 @@ from redis.exceptions import RedisError
 
 from athos.edge import REQUEST_ID_HEADER, request_id_make
 from athos.errors import as_refusal, is_api, page_response, refusal_response
+from athos.request_noting import EXTERNAL, request_note
+from tenants.request_log import log
 
 logger = logging.getLogger(__name__)
 
@@ -33,13 +36,14 @@ class RequestIdMiddleware:
     def __call__(self, request: HttpRequest) -> Answer:
         given = getattr(request, "scope", {}).get("request_id")
         request.request_id = given or request_id_make()  # type: ignore[attr-defined]
+        began = time.perf_counter()
         if self._asynchronous:
-            return self._answer(request)
-        return self._stamp(request, cast(HttpResponseBase, self.get_response(request)))
+            return self._answer(request, began)
+        return self._stamp(request, cast(HttpResponseBase, self.get_response(request)), began)
 
-    async def _answer(self, request: HttpRequest) -> HttpResponseBase:
+    async def _answer(self, request: HttpRequest, began: float) -> HttpResponseBase:
         response = await cast(Awaitable[HttpResponseBase], self.get_response(request))
-        return self._stamp(request, response)
+        return self._stamp(request, response, began)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """A page that meets a dead engine says 503 as the API does; the rest is Django's."""
@@ -52,6 +56,9 @@ class RequestIdMiddleware:
         return page_response(refusal)
 
     @staticmethod
-    def _stamp(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        response[REQUEST_ID_HEADER] = request.request_id  # type: ignore[attr-defined]
+    def _stamp(request: HttpRequest, response: HttpResponseBase, began: float) -> HttpResponseBase:
+        request_id: str = request.request_id  # type: ignore[attr-defined]
+        response[REQUEST_ID_HEADER] = request_id
+        if log.running and request.path.startswith(EXTERNAL):
+            request_note(request, response, seconds=time.perf_counter() - began)
         return response

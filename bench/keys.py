@@ -8,6 +8,7 @@ A PostgreSQL and a Valkey of its own are started and thrown away.
 
 check   the key check alone, in this process: time and queries, for junk and for good keys
 http    requests a second of refusals, mints and redeems, by turns with the bare view
+log     what keeping the log of requests adds to them, by turns with a process that keeps none
 races   64 racers for each token, over two web processes: one wins
 """
 
@@ -22,7 +23,7 @@ from pathlib import Path
 from athos.engines.launcher import Engines
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("check", "http", "races")
+PARTS = ("check", "http", "log", "races")
 ENGINES = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -25,7 +26,7 @@ from django.test.utils import CaptureQueriesContext  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from bench.hammer import Connection, Hammered, hammer, post  # noqa: E402
-from bench.keys_web import BARE  # noqa: E402
+from bench.keys_web import BARE, NO_LOG  # noqa: E402
 from calls.models import Call, LiveSlot, LiveWorker  # noqa: E402
 from calls.services.tokens import session_mint  # noqa: E402
 from calls.tests.making import (  # noqa: E402
@@ -39,6 +40,8 @@ from tenants import keys  # noqa: E402
 from tenants.auth import caller_find  # noqa: E402
 from tenants.errors import AthosError  # noqa: E402
 from tenants.isolation import tenant_scope  # noqa: E402
+from tenants.models import ApiRequest  # noqa: E402
+from tenants.request_log import EVERY_SECONDS, requests_expire  # noqa: E402
 from tenants.services import api_key_create, api_key_revoke  # noqa: E402
 from tests.conftest import ROOT, free_ports  # noqa: E402
 
@@ -53,6 +56,7 @@ REDEEM_BODY = b'{"drillKey": "ma-full-sale"}'
 # What must hold.
 JUNK_MICROSECONDS = 50.0
 REFUSAL_SHARE = 0.95
+LOG_SHARE = 0.03  # of a request's work, that its row in the log may add
 
 
 class Missed(Exception):
@@ -66,6 +70,7 @@ def hold(what: str, holds: bool) -> None:
 
 
 _missed: list[str] = []
+Turned = TypeVar("Turned")
 
 
 # --- the check alone -----------------------------------------------------------------------------
@@ -109,14 +114,14 @@ def _timed(work: Callable[[], None], times: int) -> float:
 
 
 @contextmanager
-def web_process(port: int) -> Iterator[psutil.Process]:
+def web_process(port: int, *, keeps_log: bool = True) -> Iterator[psutil.Process]:
     plenty = "1000000000/1"
     limits = {f"RATE_LIMIT_{name}": plenty for name in ("KEY", "REDEEM", "UNKNOWN_KEYS")}
     log = (VAR / f"web-{port}.log").open("w")
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.keys_web", "--port", str(port)],
         cwd=ROOT,
-        env=os.environ | limits,
+        env=os.environ | limits | ({} if keeps_log else {NO_LOG: "1"}),
         stdout=log,
         stderr=subprocess.STDOUT,
     )
@@ -199,6 +204,47 @@ def _tell(told: dict[str, list[tuple[Hammered, float]]]) -> None:
             print(f"          {line}", flush=True)
 
 
+# --- the log of requests -------------------------------------------------------------------------
+
+
+def with_log(acme: Integrator, webs: dict[int, psutil.Process], rounds: int) -> None:
+    """By turns the process that keeps the log (the first) and the one that keeps none."""
+    print(f"the log of requests, {CONNECTIONS} connections, {rounds} rounds by turns")
+    mints = [post(f"{API}/session", MINT_BODY, acme.secret)] * REQUESTS
+    pairs = [
+        [_round(port, web, mints) for port, web in _turned(list(webs.items()), number)]
+        for number in range(rounds + 1)  # the first one warms up
+    ]
+    ordered = [_turned(pair, number) for number, pair in enumerate(pairs)][1:]
+    work = statistics.median(kept[0] / none[0] for kept, none in ordered) - 1
+    rate = statistics.median(none[1] / kept[1] for kept, none in ordered) - 1
+    hold(f"a mint with the log: {work:+.1%} of a core's time, {rate:+.1%} of its seconds",
+         work <= LOG_SHARE)  # fmt: skip
+    time.sleep(2 * EVERY_SECONDS)
+    with tenant_scope(acme.tenant.pk):
+        rows = ApiRequest.objects.count()
+        hold(f"{rows} rows were written", rows >= len(mints) * rounds)
+        ApiRequest.objects.update(at=timezone.now() - timedelta(days=8))
+        begun, deleted = time.perf_counter(), 0
+        while found := requests_expire(tenant_id=acme.tenant.pk, most=5000):
+            deleted += found
+    print(f"          deleting them: {deleted / (time.perf_counter() - begun):.0f} rows a second")
+
+
+def _turned(pair: list[Turned], number: int) -> list[Turned]:
+    return pair if number % 2 == 0 else pair[::-1]
+
+
+def _round(port: int, web: psutil.Process, requests: list[bytes]) -> tuple[float, float]:
+    """Seconds of a core for a request, its queue emptied; and requests a second."""
+    before = _worked(web)
+    result = hammer(port, requests, connections=CONNECTIONS)
+    if set(result.statuses) != {200}:
+        raise Missed(f"mint: {result.statuses}")
+    time.sleep(1.5 * EVERY_SECONDS)  # what waits in its queue belongs to this round
+    return (_worked(web) - before) / len(requests), result.rate
+
+
 def _redeem(token: str) -> bytes:
     return post(f"{API}/roleplay/session", REDEEM_BODY, token)
 
@@ -271,12 +317,15 @@ def main() -> None:
     print(f"load {os.getloadavg()[0]:.1f}", flush=True)
     if "check" in parts:
         check(acme)
-    if {"http", "races"} & set(parts):
+    if {"http", "log", "races"} & set(parts):
         first = free_ports()
         with ExitStack() as webs:
             web = webs.enter_context(web_process(first))
             if "http" in parts:
                 over_http(acme, web, first, rounds)
+            if "log" in parts:
+                beside = webs.enter_context(web_process(first + 2, keeps_log=False))
+                with_log(acme, {first: web, first + 2: beside}, rounds)
             if "races" in parts:
                 webs.enter_context(web_process(first + 1))
                 races(acme, [first, first + 1], tokens)

@@ -19,8 +19,10 @@ from rest_framework.views import APIView  # noqa: E402
 
 from athos import urls  # noqa: E402
 from calls.urls import API  # noqa: E402
+from tenants.request_log import log  # noqa: E402
 
 BARE = f"/{API}bare"
+NO_LOG = "BENCH_NO_LOG"
 
 
 class BareApi(APIView):
@@ -33,4 +35,6 @@ class BareApi(APIView):
 urls.urlpatterns.insert(0, path(BARE[1:], BareApi.as_view()))
 
 if __name__ == "__main__":
+    if os.environ.get(NO_LOG):
+        log.start = lambda: None  # type: ignore[method-assign]
     call_command("web", *sys.argv[1:])

@@ -30,6 +30,7 @@ from tenants.api import ApiView, json_object, text_field, text_field_or_none, ti
 from tenants.auth import bearer, caller_of
 from tenants.errors import InvalidRequest
 from tenants.rate_limits import redeem_spend
+from tenants.request_log import owned_by
 
 CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -74,6 +75,7 @@ class SessionRedeemApi(ApiView):
         if not token:
             raise InvalidToken
         tenant_id, claims = session_token_read(token)
+        owned_by(request._request, tenant_id)
         wish = _wish(json_object(request), request.headers.get("Origin", ""))
         self.hold_to(redeem_spend(tenant_id))  # while the token can still be tried again
         answer = session_redeem(tenant_id=tenant_id, claims=claims, wish=wish)

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
@@ -24,6 +25,7 @@ from tenants.errors import ApiKeyRevoked, InvalidApiKey, IpNotAllowed, TenantIna
 from tenants.grants import Grant, Holder
 from tenants.isolation import tenant_scope
 from tenants.models import ApiKey, Tenant
+from tenants.request_log import Owner, owners
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +89,7 @@ def tenant_of(request: Request) -> Tenant:
     return caller_of(request).tenant
 
 
-def bearer(request: Request) -> str:
+def bearer(request: Request | HttpRequest) -> str:
     """The bearer credential, or an empty text."""
     scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
     return credential.strip() if scheme.lower() == "bearer" else ""
@@ -115,7 +117,7 @@ def caller_find(key: str, address: Address | None) -> Caller:
         raise TenantInactive
     lists = (tenant.allowed_ips, row["allowed_ips"])
     if not all(address_allowed(address, allowed) for allowed in lists):
-        raise IpNotAllowed
+        raise IpNotAllowed(subject=str(address or ""))
     _note_use(key, row)
     return Caller(
         tenant=tenant,
@@ -140,7 +142,10 @@ def key_lookup(key: str) -> dict[str, Any] | None:
         return None
     row = dict(zip(columns, found, strict=True))
     known = any(hmac.compare_digest(bytes(row["digest"]), digest) for digest in candidates)
-    return row if known else None
+    if not known:
+        return None
+    owners.put(key, Owner(row["tenant_id"], row["key_id"]))
+    return row
 
 
 def _check_alive(row: Mapping[str, Any]) -> None:

@@ -5,7 +5,8 @@ class AthosError(Exception):
     """A refusal with a code from the contract.
 
     `code` is what clients branch on, `status` the HTTP status, `message` a sentence for people,
-    `retry_after` seconds for the Retry-After header.
+    `retry_after` seconds for the Retry-After header. `subject` is what was refused, for the log of
+    the tenant's requests alone: no answer tells it.
     """
 
     code = "INTERNAL_ERROR"
@@ -18,10 +19,12 @@ class AthosError(Exception):
         *,
         details: dict[str, object] | None = None,
         retry_after: int | None = None,
+        subject: str = "",
     ) -> None:
         self.message = message or self.message
         self.details = details
         self.retry_after = retry_after
+        self.subject = subject
         super().__init__(self.message)
 
 

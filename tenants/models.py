@@ -198,6 +198,35 @@ class AuditEvent(TenantRow):
     details = models.JSONField(default=dict, blank=True)
 
 
+class ApiRequest(TenantRow):
+    """One answered request of the external API, for seven days; its id is the request's own UUID.
+
+    Nothing of what was said in it is kept: no body, no path, no header but what `subject` names.
+    `key` may be empty (a session token was used) and is no reference: a row must never be refused.
+    """
+
+    at = models.DateTimeField()  # when it was answered
+    method = models.CharField(max_length=7)
+    route = models.CharField(max_length=100, blank=True)  # "/calls/{callId}"; empty: no address
+    query = models.CharField(max_length=200, blank=True)  # of parameters that name nobody
+    status = models.PositiveSmallIntegerField()
+    code = models.CharField(max_length=40, blank=True)  # of the refusal
+    field = models.CharField(max_length=60, blank=True)  # of the request, that was refused
+    subject = models.CharField(max_length=300, blank=True)  # the address or web site refused
+    key_id = models.UUIDField(null=True, blank=True)
+    duration_ms = models.PositiveIntegerField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["tenant", "-at", "-id"], name="request_of_tenant"),
+            models.Index(
+                fields=["tenant", "-at", "-id"],
+                name="request_refused",
+                condition=Q(status__gte=400),
+            ),
+        ]
+
+
 class Branding(TenantRow):
     """How the tenant's rep page looks: one row at most. The name on it is the tenant's own."""
 

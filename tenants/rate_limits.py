@@ -85,7 +85,7 @@ def key_spend(key: str, address: Address | None) -> Standing | None:
     """
     if keys.parse(key) is None:
         return None
-    identity = _identity(key)
+    identity = key_identity(key)
     wanted = Bucket(_policy("key"), identity)
     if identity in _good_keys:
         return _spend([wanted])[0]
@@ -96,13 +96,19 @@ def key_spend(key: str, address: Address | None) -> Standing | None:
 
 
 def key_was_good(key: str) -> None:
-    _good_keys.add(_identity(key))
+    _good_keys.add(key_identity(key))
 
 
 def key_was_unknown(key: str, address: Address | None) -> None:
     """Count a key that has the form but that nobody was given, against where it came from."""
     if keys.parse(key) is not None:
         _spend([_tries(address, cost=1)])
+
+
+def key_identity(key: str) -> str:
+    """Of a key, fit to be remembered: its digest under the newest pepper."""
+    pepper = next(iter(settings.API_KEY_PEPPERS.values()))
+    return keys.digest(key, pepper).hex()[:32]
 
 
 def redeem_spend(tenant_id: uuid.UUID) -> Standing:
@@ -237,12 +243,6 @@ def _tries(address: Address | None, *, cost: int) -> Bucket:
     if isinstance(address, IPv6Address):
         place = str(ip_network((address, 64), strict=False))
     return Bucket(_policy("unknown-keys"), place, cost)
-
-
-def _identity(key: str) -> str:
-    """Of a key, fit to be stored: its digest under the newest pepper."""
-    pepper = next(iter(settings.API_KEY_PEPPERS.values()))
-    return keys.digest(key, pepper).hex()[:32]
 
 
 @cache

@@ -28,6 +28,7 @@ from calls.models import (
 )
 from scoring.retention import scorecards_forget
 from tenants.isolation import tenant_scope
+from tenants.request_log import requests_expire
 from webhooks.retention import log_expire, payloads_expire
 from work.claims import Claim
 
@@ -38,6 +39,7 @@ GO_ON_IN = timedelta(seconds=1)
 ROUND_SECONDS = 300.0  # then another tenant may have its turn
 BATCH = 50  # calls
 PAYLOADS = 500  # events
+REQUESTS = 5000
 # A worker that slept through an erasure may leave a file when it is killed as it wakes up.
 LOOKED_AFTER_FOR = timedelta(days=7)
 LOOKED_AFTER = 5000  # of the erased calls, the newest
@@ -54,6 +56,7 @@ def retention_round(claim: Claim[RetentionRound]) -> None:
         done = _transcripts(claim, policy, until) and done
         done = _payloads(claim, policy, until) and done
         done = _webhook_log(claim, policy, until) and done
+        done = _request_log(claim, until) and done
         _look_after_erased(claim)
     except StorageUnavailable:
         claim.release(error="STORAGE_UNAVAILABLE")
@@ -142,6 +145,16 @@ def _webhook_log(claim: Claim[RetentionRound], policy: Retention, until: float) 
         if not deleted:
             return True
         _log("webhook_log_expired", claim, deleted)
+    return False
+
+
+def _request_log(claim: Claim[RetentionRound], until: float) -> bool:
+    """It names no rep and has its own seven days, whatever the policy."""
+    while time.monotonic() < until:
+        with claim.step():
+            deleted = requests_expire(tenant_id=claim.tenant_id, most=REQUESTS)
+        if deleted < REQUESTS:
+            return True
     return False
 
 

@@ -48,6 +48,7 @@ KEPT: Mapping[str, str] = {
     "scoring_rubric": "questions that are asked of every call",
     "tenants_agency": "a group of reps, no person",
     "tenants_apikey": "digests",
+    "tenants_apirequest": "which routes were asked and how it ended, for 7 days; names no rep",
     "tenants_auditevent": "who did what, by ids that name no rep",
     "tenants_branding": "a colour and a logo",
     "tenants_consenttext": "what every rep is asked",

@@ -210,7 +210,7 @@ def _tenant_for(tenant_id: uuid.UUID, origin: str) -> Tenant:
     # our own rep page is framed by those web sites only (calls/services/embedding.py)
     ours = {*tenant.browser_origins, settings.PUBLIC_URL}
     if origin and tenant.browser_origins and origin not in ours:
-        raise OriginNotAllowed
+        raise OriginNotAllowed(subject=origin)
     return tenant
 
 

@@ -14,6 +14,7 @@ SHARED_TABLES = {"calls_drill", "scoring_rubric"}  # the catalogue's rows may be
 OF_ALL_AGENCIES = SHARED_TABLES | {
     "calls_provider",
     "tenants_apikey",
+    "tenants_apirequest",
     "tenants_auditevent",
     "tenants_branding",
     "tenants_consenttext",

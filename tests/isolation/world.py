@@ -42,6 +42,7 @@ from tenants.auth import caller_find
 from tenants.branding import BrandingChange, branding_update, consent_text_publish
 from tenants.isolation import TABLES_WITHOUT_TENANT, tenant_scope
 from tenants.models import Agency, ApiKey, Membership, Rep, Tenant, TenantRow, User
+from tenants.request_log import Answered, Owner, requests_write
 from tenants.services import ALL_SCOPES, api_key_create, audit, tenant_create
 from tenants.tests.signing import signed_in
 from webhooks.models import Attempt, Delivery, EndpointNotice
@@ -159,9 +160,33 @@ def _side(name: str, run: str) -> Side:
     _own_catalogue(side)
     with tenant_scope(tenant.pk):
         audit(tenant_id=tenant.pk, actor="user:x", action="x", target="x", details={"x": "x"})
+    _request(side)
     branding_update(tenant=tenant, change=BrandingChange(color="#1f6feb"))
     consent_text_publish(tenant=tenant, text=side.canary())
     return side
+
+
+def _request(side: Side) -> None:
+    """One row of the request log."""
+    request_id = uuid.uuid4()
+    requests_write(
+        [
+            Answered(
+                request_id=request_id,
+                owner=Owner(side.tenant.pk, side.key_rows["live"].pk),
+                at=timezone.now(),
+                method="GET",
+                route="",
+                query="",
+                status=404,
+                code="",
+                field="",
+                subject="",
+                duration_ms=1,
+            )
+        ]
+    )
+    side.put("request", "all", f"req_{request_id}")
 
 
 def _keys(side: Side, agency: Agency) -> None:
@@ -437,5 +462,7 @@ def forbidden(world: World, identity_side: str | None, parts: set[str]) -> "re.P
         else:
             texts += [side.canary(part) for part in {*PARTS} - parts]
             texts += [call.public_id for part, call in side.calls.items() if part not in parts]
-        texts += world.internal_ids[side.name] - {side.ids["membership"]["all"]}
+        request = uuid.UUID(side.ids["request"]["all"].removeprefix("req_"))
+        outside = {side.ids["membership"]["all"], str(request), request.hex}
+        texts += world.internal_ids[side.name] - outside
     return re.compile("|".join(map(re.escape, sorted(set(texts)))).encode())

@@ -8,6 +8,9 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from athos.asgi import application
 from athos.edge_server import EdgeServer
+from tenants.request_log import log
+
+LOG_SECONDS = 5.0  # for the last rows of the request log, when the process stops
 
 
 class Command(BaseCommand):
@@ -20,6 +23,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, bind: str, port: int, **options: Any) -> None:
         server = EdgeServer(application, build_endpoint_description_strings(host=bind, port=port))
-        server.run()
+        log.start()
+        try:
+            server.run()
+        finally:
+            log.stop(seconds=LOG_SECONDS)
         if server.abort_start:  # the port is taken, say; it was logged
             sys.exit(1)
