@@ -136,6 +136,7 @@ class Conversation:
         self._words_at = 0.0  # when the last words came
         self._failures = 0
         self._words_failed = False
+        self._filled_at: float | None = None  # the end of speech after which a filler was said
         self._spoken_to = False  # the persona has opened the call
 
     def begin(self) -> None:
@@ -191,6 +192,7 @@ class Conversation:
 
     def watch_silence(self) -> None:
         """Called a few times a second: when nobody speaks for long, the persona does."""
+        self._watch_words()
         self._watch_answer()
         busy = self._reply is not None or self._turns.turn_open or self._unfinished is not None
         if busy or self._prompts >= MOST_PROMPTS:
@@ -199,6 +201,26 @@ class Conversation:
         if quiet >= self._ask_silence_at:
             self._ask_silence_at = quiet + SILENCE_EVERY
             self._answer(self._engines.brain.silence(quiet), None)
+
+    def _watch_words(self) -> None:
+        """Words that take long must not be a silence either: once for each end of speech."""
+        since = self._turns.words_missing_since
+        if since is None or since == self._filled_at or self._reply is not None:
+            return
+        if self._around.now() - since >= FILL_AFTER and self._engines.fillers:
+            self._filled_at = since
+            self._around.own(self._fill_wait(since))
+
+    async def _fill_wait(self, since: float) -> None:
+        """Say a filler if it is at hand and the words have not come meanwhile."""
+        text = self._engines.fillers[self._line_number % len(self._engines.fillers)]
+        packets = await self._voice.known(text)
+        if packets is None or self._reply or self._turns.words_missing_since != since:
+            return
+        self._reply_task = None
+        self._reply = SpokenReply(complete=True, asked_at=self._around.now())
+        self._overlaps = Overlaps()
+        self._say_made(self._reply, text, packets, {ASIDE: "filler", FILLER: True})
 
     def _watch_answer(self) -> None:
         """An answer that does not come must not be a silence."""
@@ -290,7 +312,7 @@ class Conversation:
         """A murmur, or speech that could not be recognised: then the persona asks again."""
         self._forget_pieces()
         self._discard_prepared()
-        if self._reply is not None:
+        if self._reply is not None and not self._reply.only_fills:
             self._words_failed = False  # she is speaking: it was over her
         elif self._words_failed:
             self._words_failed = False
@@ -409,6 +431,8 @@ class Conversation:
         *,
         confirmed: bool = True,
     ) -> None:
+        if self._reply is not None and self._reply.only_fills:
+            self._finish_reply(cut=True)
         self._drop_reply()
         self._reply = SpokenReply(confirmed=confirmed, asked_at=self._around.now())
         self._overlaps = Overlaps()

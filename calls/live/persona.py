@@ -88,6 +88,11 @@ class SpokenReply:
         """Nothing of it will sound any more."""
         return (self.complete or self.cut) and all(line.over for line in self.lines)
 
+    @property
+    def only_fills(self) -> bool:
+        """It answers nothing: it breaks a silence while the rep's words are awaited."""
+        return bool(self.lines) and all(line.filler for line in self.lines) and self.complete
+
     def begun_text(self) -> str:
         """All lines of which the rep has heard something, in full."""
         return " ".join(line.text for line in self.lines if line.started_at is not None)

@@ -251,6 +251,14 @@ class TurnTaker:
         return self._turn is not None
 
     @property
+    def words_missing_since(self) -> float | None:
+        """The rep's last speech, where it is over and nobody knows its words yet."""
+        turn = self._turn
+        if turn is None or self._speaking or self._held or turn.text() is not None:
+            return None
+        return turn.last_speech
+
+    @property
     def own_pause(self) -> float:
         """The longest pause this rep is known to make inside turns, seconds."""
         return max(self._own_pauses.values(), default=0.0)

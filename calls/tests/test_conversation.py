@@ -536,6 +536,54 @@ async def test_a_slow_answer_is_no_silence(stage):
     assert answer.latency["mouth_to_ear"] >= answer.latency["total"] + answer.latency["filled"]
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_words_that_come_late_are_no_silence(stage, fails):
+    """The rep's words take four seconds, or are given up then."""
+    call = stage(replies=[["I do."]])
+    await call.engines_voice().warm("Hmm.")
+    await call.quiet(1.0)
+    live, known = call.ears.live, asyncio.Event()
+
+    async def late(pcm, **options):
+        await known.wait()
+        if fails:
+            raise ProviderUnavailable("too late")
+        return await live(pcm, **options)
+
+    call.ears.live = late
+    await call.speak(1.0)
+    before = call.frame
+    await call.quiet(4.0)
+    known.set()
+    await call.quiet(2.0)
+    loud = [n for n, packet in enumerate(call.sent[before:]) if packet is not SILENT_PACKET]
+    gaps = [(b - a) * FRAME_SECONDS for a, b in zip([0, *loud], loud, strict=False)]
+    assert max(gaps) < 3.0
+    assert call.said("assistant")[-2:] == ["Hmm.", "I do."]
+    assert [heard.text for heard in call.brain.heard] == ["" if fails else "Do you like your plan?"]
+    assert call.brain.said[-1] == ("I do.", True)
+
+
+async def test_a_rep_who_goes_on_over_a_filler_is_answered_once(stage):
+    call = stage(texts=("My plan is", "My plan is", "a good one."), replies=[["I see."]])
+    await call.engines_voice().warm("Hmm.")
+    await call.quiet(1.0)
+    live, known = call.ears.live, asyncio.Event()
+
+    async def late(pcm, **options):
+        await known.wait()
+        return await live(pcm, **options)
+
+    call.ears.live = late
+    await call.speak(1.0)
+    await call.quiet(2.1)  # the filler has begun
+    known.set()
+    await call.speak(1.0)
+    await call.quiet(3.0)
+    assert call.said("assistant")[-1] == "I see."
+    assert len(call.brain.heard) == 1 and len(call.said("user")) == 1
+
+
 async def test_fillers_are_bounded(stage):
     call = stage(replies=[["I do."]])
     await call.engines_voice().warm("Hmm.")
