@@ -25,13 +25,14 @@ Samples = NDArray[np.float32]
 
 
 class EchoGuard:
-    """Remembers the last second of both sides. What was played is decoded when it is looked for."""
+    """Remembers the last second of both sides, and works on it only when somebody asks."""
 
     def __init__(self, decode: Callable[[bytes], Pcm]) -> None:
         self._decode = decode  # of the persona's packets alone: it keeps state
         self._played: deque[tuple[float, Samples]] = deque()
         self._waiting: deque[tuple[float, bytes]] = deque()  # played later, and not yet decoded
-        self._heard = np.zeros(round(SEGMENT * RATE), np.float32)
+        self._heard: deque[Pcm] = deque([np.zeros(round(SEGMENT * SPEECH_RATE), np.int16)])
+        self._held = len(self._heard[0])
         self._heard_until = 0.0
 
     def played(self, at: float, packet: bytes | None) -> None:
@@ -44,8 +45,10 @@ class EchoGuard:
 
     def hear(self, at: float, pcm: Pcm) -> None:
         """The microphone at 16 kHz; its last sample belongs at `at`."""
-        samples = _thin(pcm, SPEECH_RATE // RATE)
-        self._heard = np.concatenate([self._heard, samples])[-len(self._heard) :]
+        self._heard.append(pcm)
+        self._held += len(pcm)
+        while self._held - len(self._heard[0]) >= SEGMENT * SPEECH_RATE:
+            self._held -= len(self._heard.popleft())
         self._heard_until = at
 
     def hears_persona(self) -> bool:
@@ -56,7 +59,8 @@ class EchoGuard:
         reference = self._reference(self._heard_until - SEGMENT - LATEST, self._heard_until)
         if reference is None:
             return False
-        return likeness(self._heard, reference) >= ALIKE
+        segment = np.concatenate(self._heard)[-round(SEGMENT * SPEECH_RATE) :]
+        return likeness(_thin(segment, SPEECH_RATE // RATE), reference) >= ALIKE
 
     def _reference(self, start: float, end: float) -> Samples | None:
         """What was played from `start` to `end`, silence between; None where nothing was."""

@@ -31,7 +31,6 @@ class SpeechWindow:
 
     at: float  # end of the window
     probability: float
-    level: float  # RMS, 0..1
 
 
 @dataclass(frozen=True, slots=True)

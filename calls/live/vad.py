@@ -27,15 +27,8 @@ class SpeechStage:
         while len(self._pending) >= WINDOW:
             samples, self._pending = self._pending[:WINDOW], self._pending[WINDOW:]
             at = end - len(self._pending) / RATE
-            windows.append(SpeechWindow(at, self._detect(samples), level(samples)))
+            windows.append(SpeechWindow(at, self._detect(samples)))
         return pcm, windows
-
-
-def level(pcm: Pcm) -> float:
-    """Root mean square, 0..1."""
-    if not len(pcm):
-        return 0.0
-    return float(np.sqrt(np.mean(np.square(pcm.astype(np.float32) / 32768.0))))
 
 
 def acoustic_end(pcm: Pcm, rate: int = RATE) -> float:
