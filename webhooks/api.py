@@ -3,6 +3,7 @@
 Endpoints are the whole tenant's: a key that is limited to agencies may not touch them.
 """
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,10 +22,11 @@ from webhooks.endpoints import (
     endpoint_update,
     endpoints_list,
 )
-from webhooks.log import DELIVERIES_PAGE, deliveries_page, event_get
+from webhooks.log import DELIVERIES_PAGE, Absence, LogQuery, deliveries_page, event_get
 from webhooks.models import Attempt, Delivery, Endpoint, Event
-from webhooks.replaying import event_replay, failed_replay, test_event_send
-from webhooks.services import GRACE, endpoint_create, endpoint_secret_rotate
+from webhooks.presenting import ABSENCES, verdict_of
+from webhooks.replaying import ENDPOINT_TEST, event_replay, failed_replay, test_event_send
+from webhooks.services import EVENT_TYPES, GRACE, endpoint_create, endpoint_secret_rotate
 
 MOST_EVENT_TYPES = 20
 
@@ -139,20 +141,48 @@ class EndpointDeliveriesApi(WebhookView):
     """GET /webhook-endpoints/{endpointId}/deliveries"""
 
     def get(self, request: Request, endpoint_id: str) -> Response:
-        query = request.query_params
-        state = query.get("state")
-        if state is not None and state not in Delivery.State.values:
-            allowed = ", ".join(Delivery.State.values)
-            raise InvalidRequest(f"state must be one of {allowed}.", details={"field": "state"})
+        given = request.query_params
         page = deliveries_page(
             tenant=self.caller.tenant,
-            endpoint=self.endpoint(endpoint_id),
-            state=state,
-            limit=_limit(query.get("limit")),
-            cursor=query.get("cursor"),
+            query=LogQuery(
+                mode=self.caller.mode,
+                endpoint_id=self.endpoint(endpoint_id).public_id,
+                state=_state(given.get("state")),
+            ),
+            limit=_limit(given.get("limit")),
+            cursor=given.get("cursor"),
         )
         data = [{**event_output(d.event), **delivery_output(d)} for d in page.deliveries]
         return Response({"data": data, "nextCursor": page.next_cursor})
+
+
+class DeliveriesApi(WebhookView):
+    """GET /webhook-deliveries: the whole log, searched."""
+
+    def get(self, request: Request) -> Response:
+        given = request.query_params
+        page = deliveries_page(
+            tenant=self.caller.tenant,
+            query=LogQuery(
+                mode=self.caller.mode,
+                endpoint_id=given.get("endpointId"),
+                event_id=given.get("webhookId"),
+                call_id=given.get("callId"),
+                event_type=_event_type(given.get("event")),
+                state=_state(given.get("state")),
+                since=_moment("from", given.get("from")),
+                until=_moment("to", given.get("to")),
+            ),
+            limit=_limit(given.get("limit")),
+            cursor=given.get("cursor"),
+        )
+        return Response(
+            {
+                "data": [found_output(delivery) for delivery in page.deliveries],
+                "nextCursor": page.next_cursor,
+                "absence": absence_output(page.absence) if page.absence else None,
+            }
+        )
 
 
 class EventApi(WebhookView):
@@ -212,8 +242,23 @@ def event_output(event: Event) -> dict[str, Any]:
     return {
         "webhookId": event.public_id,
         "event": event.type,
+        "callId": event.call_id or None,
         "createdAt": timestamp(event.created_at),
     }
+
+
+def found_output(delivery: Delivery) -> dict[str, Any]:
+    """A delivery by itself: which event went where, and how it stands."""
+    return {
+        **event_output(delivery.event),
+        "endpointId": delivery.endpoint.public_id,
+        "endpointUrl": delivery.endpoint.url,
+        **delivery_output(delivery),
+    }
+
+
+def absence_output(absence: Absence) -> dict[str, str]:
+    return {"code": absence.value, "message": ABSENCES[absence]}
 
 
 def delivery_output(delivery: Delivery) -> dict[str, Any]:
@@ -224,6 +269,7 @@ def delivery_output(delivery: Delivery) -> dict[str, Any]:
         "lastFailure": delivery.last_failure or None,
         "nextTryAt": _at(delivery.due_at),
         "endedAt": _at(delivery.ended_at),
+        "explanation": verdict_of(delivery),
     }
 
 
@@ -281,13 +327,36 @@ def _grace(body: dict[str, Any]) -> timedelta:
 
 
 def _since(body: dict[str, Any]) -> datetime:
-    text = text_field(body, "since", longest=40)
+    since = _moment("since", text_field(body, "since", longest=40))
+    assert since is not None
+    return since
+
+
+def _moment(name: str, text: str | None) -> datetime | None:
+    """A time; without a zone it is UTC."""
+    if text is None:
+        return None
     try:
         at = datetime.fromisoformat(text)
         return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as odd:
-        problem = "since must be a time such as 2026-06-05T18:05:00.000Z."
-        raise InvalidRequest(problem, details={"field": "since"}) from odd
+        problem = f"{name} must be a time such as 2026-06-05T18:05:00.000Z."
+        raise InvalidRequest(problem, details={"field": name}) from odd
+
+
+def _state(text: str | None) -> str | None:
+    return _one_of("state", text, Delivery.State.values)
+
+
+def _event_type(text: str | None) -> str | None:
+    return _one_of("event", text, (*EVENT_TYPES, ENDPOINT_TEST))
+
+
+def _one_of(name: str, text: str | None, allowed: Collection[str]) -> str | None:
+    if text is not None and text not in allowed:
+        problem = f"{name} must be one of {', '.join(allowed)}."
+        raise InvalidRequest(problem, details={"field": name})
+    return text
 
 
 def _limit(text: str | None) -> int:

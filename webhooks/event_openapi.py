@@ -21,6 +21,7 @@ from webhooks.services import (
     CALL_SCORE_FAILED,
     CALL_SCORED,
     CALL_STARTED,
+    RECORDING_DELETED,
     SCORE_OVERRIDDEN,
 )
 
@@ -80,6 +81,16 @@ SHAPES: dict[str, Schema] = {
         SCORE_OVERRIDDEN,
         "A manager changed the score of a call, or took a change back: fetch the call again.",
         _CALL,
+    ),
+    "RecordingDeletedEvent": _event(
+        RECORDING_DELETED,
+        "There is no audio of this call any more. It names nobody: it may be the rep who was"
+        " erased.",
+        {
+            "callId": _CALL["callId"],
+            "source": _CALL["source"],
+            "reason": text("`RETENTION`, `CALL_ERASED` or `REP_ERASED`; the list may grow."),
+        },
     ),
     "EndpointTestEvent": _event(
         ENDPOINT_TEST, "What you asked for, to see that your endpoint hears us.", {}
@@ -219,6 +230,20 @@ MESSAGES: dict[str, Schema] = {
         " score, `aiScore` the judge's.",
         "ScoreOverriddenEvent",
         {"A verdict was overridden": _example(SCORE_OVERRIDDEN, "success")},
+    ),
+    RECORDING_DELETED: _message(
+        "recordingDeleted",
+        "The audio of a call is gone",
+        f"{_OPT_IN} Once for each recording, when retention, the erasure of the call or that of the"
+        " rep takes it.",
+        "RecordingDeletedEvent",
+        {
+            "Its time was over": _example(
+                RECORDING_DELETED,
+                *("success", "externalUserId", "externalAgencyId"),
+                reason="RETENTION",
+            )
+        },
     ),
     ENDPOINT_TEST: _message(
         "endpointTest",

@@ -106,17 +106,19 @@ class Event(TenantRow):
 
     Only the tenant's retention empties it, once no delivery of it is pending.
 
-    `subject_id` is the row it is about, a call's id for `call.scored`; nothing above webhooks is
-    known here, so it is not a foreign key.
+    `subject_id` is the row it is about, a call's id; nothing above webhooks is known here, so it is
+    not a foreign key. `call_id` is the call's name in the body, by which people look for it.
     """
 
     public_id = models.CharField(
         max_length=40, unique=True, default=event_public_id, editable=False
     )
+    mode = models.CharField(max_length=4, choices=ApiKey.Mode, default=ApiKey.Mode.LIVE)
     type = models.CharField(max_length=60)
     subject_id = models.UUIDField()
     # Which one, of a kind that can happen to its subject several times; null: it happens once.
     occurrence = models.UUIDField(null=True, blank=True)
+    call_id = models.CharField(max_length=40, blank=True)  # athos_call_...; empty: of no call
     body = models.BinaryField()
     created_at = models.DateTimeField(auto_now_add=True)
     body_expired_at = models.DateTimeField(null=True, blank=True)  # its body is empty since then
@@ -129,6 +131,9 @@ class Event(TenantRow):
                 condition=Q(body_expired_at=None),
             ),
             models.Index(fields=["tenant", "subject_id"], name="event_of_subject"),
+            models.Index(
+                fields=["tenant", "call_id"], name="event_of_call", condition=~Q(call_id="")
+            ),
             models.Index(fields=["tenant", "created_at"], name="event_by_age"),
         ]
         constraints = [
@@ -160,6 +165,9 @@ class Delivery(TenantRow, DueRow):
     event = models.ForeignKey(
         Event, on_delete=models.CASCADE, related_name="deliveries", db_constraint=False
     )
+    # The endpoint's and the event's, to search a long log by them.
+    mode = models.CharField(max_length=4, choices=ApiKey.Mode)
+    event_type = models.CharField(max_length=60)
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     rehearsal = models.CharField(max_length=6, choices=Rehearsal, default=Rehearsal.NORMAL)
     attempt_count = models.PositiveSmallIntegerField(default=0)  # since the last replay
@@ -177,7 +185,21 @@ class Delivery(TenantRow, DueRow):
                 condition=Q(state="pending", lease_token__isnull=False),
             ),
             models.Index(fields=["endpoint", "-created_at", "-id"], name="delivery_of_endpoint"),
-            models.Index(fields=["tenant", "-created_at", "-id"], name="delivery_of_tenant"),
+            models.Index(fields=["tenant", "mode", "-created_at", "-id"], name="delivery_of_mode"),
+            models.Index(
+                fields=["tenant", "mode", "event_type", "-created_at", "-id"],
+                name="delivery_of_type",
+            ),
+            models.Index(
+                fields=["tenant", "mode", "-created_at", "-id"],
+                name="delivery_undelivered",
+                condition=Q(state__in=["failed", "abandoned"]),
+            ),
+            models.Index(
+                fields=["endpoint", "-created_at", "-id"],
+                name="delivery_undelivered_there",
+                condition=Q(state__in=["failed", "abandoned"]),
+            ),
         ]
         constraints = [
             models.UniqueConstraint(

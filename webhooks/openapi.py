@@ -33,9 +33,9 @@ from webhooks.errors import (
     TooManyEndpoints,
 )
 from webhooks.event_openapi import SCORED_EXAMPLE, WEBHOOKS
-from webhooks.log import CURSOR_LONGEST, DELIVERIES_PAGE
+from webhooks.log import CURSOR_LONGEST, DELIVERIES_PAGE, Absence
 from webhooks.models import Delivery, Endpoint
-from webhooks.replaying import REPLAYED_AT_ONCE
+from webhooks.replaying import ENDPOINT_TEST, REPLAYED_AT_ONCE
 from webhooks.services import CALL_SCORED, ENDPOINTS_MAX, EVENT_TYPES
 
 ENDPOINT_ID = "ep_Vx3kQpWz0aBcD1eF2gH3i"
@@ -66,6 +66,7 @@ _ENDPOINT: dict[str, Schema] = {
 _EVENT: dict[str, Schema] = {
     "webhookId": _WEBHOOK_ID,
     "event": text("Which event."),
+    "callId": nullable(text("Which call; `null`: it is of none.")),
     "createdAt": moment("When it happened."),
 }
 _STATE = text(
@@ -79,7 +80,10 @@ _DELIVERY: dict[str, Schema] = {
     "lastFailure": nullable(text("Why the last try failed: a code of docs/webhooks.")),
     "nextTryAt": nullable(moment("When it is tried again.")),
     "endedAt": nullable(moment("When it was over.")),
+    "explanation": text("Why it did or did not arrive, in a sentence."),
 }
+_LIMIT = integer("Rows of a page.", minimum=1, maximum=100, default=DELIVERIES_PAGE)
+_AFTER = text("`nextCursor` of the page before.", maxLength=CURSOR_LONGEST)
 _CURSOR = nullable(text("For the next page; `null` on the last."))
 
 
@@ -144,6 +148,31 @@ SHAPES: dict[str, Schema] = {
         "A page of deliveries.",
         {"data": array("The newest first.", ref("DeliveryRow")), "nextCursor": _CURSOR},
     ),
+    "FoundDelivery": obj(
+        "An event on its way to one of your endpoints.",
+        _EVENT
+        | {"endpointId": _ENDPOINT_ID, "endpointUrl": text("Where it is posted.")}
+        | _DELIVERY,
+    ),
+    "DeliveryAbsence": obj(
+        "Why an event or the events of a call were not found.",
+        {
+            "code": text(
+                "`NO_EVENT`: there was nothing to tell so far. `NO_ENDPOINT`: no endpoint was on"
+                " that wanted to hear of it. `NOT_THERE`: the rest of the search excludes it. The"
+                " list may grow."
+            ),
+            "message": text("The same as a sentence."),
+        },
+    ),
+    "FoundDeliveries": obj(
+        "A page of what was found.",
+        {
+            "data": array("The newest first.", ref("FoundDelivery")),
+            "nextCursor": _CURSOR,
+            "absence": nullable(ref("DeliveryAbsence")),
+        },
+    ),
     "Attempt": obj(
         "One try. `null` where it did not get that far.",
         {
@@ -201,10 +230,12 @@ DELIVERY_EXAMPLE = {
     "lastFailure": None,
     "nextTryAt": None,
     "endedAt": "2026-06-05T18:09:20.410Z",
+    "explanation": "It arrived: your server answered 200, after 2 attempts.",
 }
 _EVENT_EXAMPLE = {
     "webhookId": WEBHOOK_ID,
     "event": "call.scored",
+    "callId": SCORED_EXAMPLE["callId"],
     "createdAt": "2026-06-05T18:09:14.000Z",
 }
 ATTEMPT_EXAMPLE = {
@@ -376,8 +407,8 @@ DELIVERIES = Operation(
     parameters=(
         _PATH_ENDPOINT,
         query("state", _STATE),
-        query("limit", integer("Rows of a page.", minimum=1, maximum=100, default=DELIVERIES_PAGE)),
-        query("cursor", text("`nextCursor` of the page before.", maxLength=CURSOR_LONGEST)),
+        query("limit", _LIMIT),
+        query("cursor", _AFTER),
     ),
     answers=(
         Answer(
@@ -389,6 +420,58 @@ DELIVERIES = Operation(
         ),
     ),
     errors=(EndpointNotFound,),
+)
+_FOUND_EXAMPLE = _EVENT_EXAMPLE | {
+    "endpointId": ENDPOINT_ID,
+    "endpointUrl": ENDPOINT_EXAMPLE["url"],
+    **DELIVERY_EXAMPLE,
+    "state": "pending",
+    "attempts": 3,
+    "lastStatus": 503,
+    "lastFailure": "HTTP_STATUS",
+    "nextTryAt": "2026-06-05T18:12:01.000Z",
+    "endedAt": None,
+    "explanation": "It has not arrived yet; 3 attempts of 12 failed. Your server answered, but not"
+    " with 2xx. It answered 503.",
+}
+SEARCH = Operation(
+    id="searchWebhookDeliveries",
+    tag=WEBHOOKS,
+    summary="Search what was sent",
+    description=(
+        "Why did my CRM not update? Ask with the call's id: one row for each endpoint and event,"
+        " the newest first, each with a sentence that says why. When nothing was sent, `absence`"
+        " says why not. All conditions hold together."
+    ),
+    parameters=(
+        query("callId", text("Of this call."), example=SCORED_EXAMPLE["callId"]),
+        query("webhookId", text("This event.")),
+        query("endpointId", text("Sent to this endpoint.")),
+        query("event", text("Of this type.", enum=[*EVENT_TYPES, ENDPOINT_TEST])),
+        query("state", _STATE),
+        query("from", moment("Happened then or later. Without a zone: UTC.")),
+        query("to", moment("Happened then or before.")),
+        query("limit", _LIMIT),
+        query("cursor", _AFTER),
+    ),
+    answers=(
+        Answer(
+            description="A page.",
+            schema=ref("FoundDeliveries"),
+            examples={
+                "A receiver in trouble": {
+                    "data": [_FOUND_EXAMPLE],
+                    "nextCursor": None,
+                    "absence": None,
+                },
+                "Nothing was sent": {
+                    "data": [],
+                    "nextCursor": None,
+                    "absence": api.absence_output(Absence.NO_ENDPOINT),
+                },
+            },
+        ),
+    ),
 )
 EVENT = Operation(
     id="getWebhookEvent",
@@ -438,6 +521,7 @@ OPERATIONS: Mapping[tuple[type[ApiView], str], Operation] = {
     (api.EndpointTestApi, "POST"): TEST,
     (api.EndpointReplayApi, "POST"): REPLAY_FAILED,
     (api.EndpointDeliveriesApi, "GET"): DELIVERIES,
+    (api.DeliveriesApi, "GET"): SEARCH,
     (api.EventApi, "GET"): EVENT,
     (api.EventReplayApi, "POST"): REPLAY,
 }

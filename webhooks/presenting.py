@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 
+from webhooks.log import Absence
 from webhooks.models import Attempt, Delivery, Endpoint
 from webhooks.retry import ATTEMPTS
 
@@ -26,6 +27,13 @@ DISABLED = {
     Endpoint.DisabledReason.GONE: "Switched off: your server answered 410 Gone.",
     Endpoint.DisabledReason.FAILING: "Switched off: nothing arrived there for five days.",
     Endpoint.DisabledReason.MANUAL: "Switched off by one of you.",
+}
+ABSENCES = {
+    Absence.NO_EVENT: "There was nothing to tell so far: the call is not over, or not scored yet,"
+    " or you have none of that id.",
+    Absence.NO_ENDPOINT: "It was sent nowhere: when it happened, no endpoint was switched on that"
+    " wants to hear of it.",
+    Absence.NOT_THERE: "It was sent, but nothing of that matches the rest of the search.",
 }
 
 

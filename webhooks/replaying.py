@@ -29,11 +29,19 @@ def test_event_send(*, tenant: Tenant, endpoint: Endpoint, actor: str = SYSTEM) 
         event = Event.objects.create(
             tenant=tenant,
             public_id=public_id,
+            mode=endpoint.mode,
             type=ENDPOINT_TEST,
             subject_id=uuid.uuid4(),
             body=event_body(ENDPOINT_TEST, facts, event_id=public_id),
         )
-        Delivery.objects.create(tenant=tenant, event=event, endpoint=endpoint, due_at=Now())
+        Delivery.objects.create(
+            tenant=tenant,
+            event=event,
+            endpoint=endpoint,
+            mode=endpoint.mode,
+            event_type=event.type,
+            due_at=Now(),
+        )
         _audit(tenant, actor, "endpoint.test", f"endpoint:{endpoint.pk}")
         ring("deliver")
     return event

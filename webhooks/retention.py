@@ -9,6 +9,7 @@ from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from webhooks.models import Attempt, Delivery, Event
+from webhooks.services import RECORDING_DELETED
 
 LOG_DAYS = 90  # that something was sent, and how
 
@@ -17,9 +18,16 @@ def events_erase(*, tenant_id: uuid.UUID, subject_id: uuid.UUID) -> Mapping[str,
     """Delete the subject's events with their deliveries and attempts; how many, by table.
 
     In the caller's transaction and the tenant's scope. What was not delivered never is; an attempt
-    that is on its way just now cannot be written down any more.
+    that is on its way just now cannot be written down any more. Only a `recording.deleted` that is
+    still on its way goes on, without what receivers said to it: it names nobody.
     """
-    _, deleted = Event.objects.for_tenant(tenant_id).filter(subject_id=subject_id).delete()
+    events = Event.objects.for_tenant(tenant_id).filter(subject_id=subject_id)
+    on_its_way = events.filter(type=RECORDING_DELETED, deliveries__state=Delivery.State.PENDING)
+    staying = [event.pk for event in on_its_way.defer("body").distinct()]
+    Attempt.objects.for_tenant(tenant_id).filter(delivery__event_id__in=staying).update(
+        response_body=""
+    )
+    _, deleted = events.exclude(pk__in=staying).delete()
     return Counter({label.replace(".", "_").lower(): n for label, n in deleted.items()})
 
 

@@ -37,12 +37,14 @@ CALL_STARTED = "call.started"
 CALL_ENDED = "call.ended"
 CALL_SCORE_FAILED = "call.score_failed"
 SCORE_OVERRIDDEN = "score.overridden"
-OPT_IN = (
+RECORDING_DELETED = "recording.deleted"
+OPT_IN = (  # only for endpoints that name them
     CALL_STARTED,
     CALL_ENDED,
     CALL_SCORE_FAILED,
     SCORE_OVERRIDDEN,
-)  # only for endpoints that name them
+    RECORDING_DELETED,
+)
 EVENT_TYPES = (CALL_SCORED, *OPT_IN)
 ENDPOINTS_MAX = 16  # per tenant
 GRACE = timedelta(hours=24)  # how long the previous secret signs too
@@ -83,7 +85,14 @@ def event_publish(
     whole = event_body(type, made | dict(body), event_id=public_id)
     with tenant_scope(tenant_id):
         which = {"type": type, "subject_id": subject_id, "occurrence": occurrence}
-        mine = Event(tenant_id=tenant_id, public_id=public_id, body=whole, **which)
+        mine = Event(
+            tenant_id=tenant_id,
+            public_id=public_id,
+            mode=ApiKey.Mode.LIVE if test is None else ApiKey.Mode.TEST,
+            call_id=str(body.get("callId", "")),
+            body=whole,
+            **which,
+        )
         # Waits for a rival transaction that publishes the same, and is then silently second.
         Event.objects.bulk_create([mine], ignore_conflicts=True)
         event = Event.objects.for_tenant(tenant_id).get(**which)
@@ -134,6 +143,8 @@ def _deliveries_create(event: Event, test: RehearsalPlan | None) -> None:
             tenant_id=event.tenant_id,
             event=event,
             endpoint=endpoint,
+            mode=endpoint.mode,
+            event_type=event.type,
             rehearsal=plan.rehearsal,
             due_at=Now() + plan.delay,
         )

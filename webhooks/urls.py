@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern] = [
     path(ENDPOINT + "/test", api.EndpointTestApi.as_view(), name="endpoint-test"),
     path(ENDPOINT + "/replay", api.EndpointReplayApi.as_view(), name="endpoint-replay"),
     path(ENDPOINT + "/deliveries", api.EndpointDeliveriesApi.as_view(), name="endpoint-deliveries"),
+    path(API + "webhook-deliveries", api.DeliveriesApi.as_view(), name="webhook-deliveries"),
     path(EVENT, api.EventApi.as_view(), name="webhook-event"),
     path(EVENT + "/replay", api.EventReplayApi.as_view(), name="webhook-event-replay"),
     path("webhooks", views.endpoint_pages, name="endpoint-pages"),

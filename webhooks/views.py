@@ -20,7 +20,7 @@ from tenants.models import ApiKey, Tenant
 from webhooks import presenting
 from webhooks.endpoints import endpoint_get, endpoints_list
 from webhooks.errors import EndpointNotFound, EventNotFound
-from webhooks.log import deliveries_page, delivery_get
+from webhooks.log import LogQuery, deliveries_page, delivery_get
 from webhooks.models import Delivery, Endpoint
 from webhooks.replaying import endpoint_revive, event_replay, failed_replay, test_event_send
 from webhooks.services import (
@@ -199,8 +199,7 @@ def _endpoint(
     state = state if state in Delivery.State.values else ""
     page = deliveries_page(
         tenant=tenant,
-        endpoint=endpoint,
-        state=state or None,
+        query=LogQuery(mode=endpoint.mode, endpoint_id=endpoint.public_id, state=state or None),
         limit=PAGE,
         cursor=request.GET.get("before"),
     )

@@ -152,6 +152,9 @@ GOOD: dict[str, Callable[[World], Ask]] = {
     "sendTestWebhook": lambda w: Ask(w.endpoint() + "/test"),
     "replayFailedWebhooks": lambda w: Ask(w.endpoint() + "/replay", {"since": "2026-06-05"}),
     "listWebhookDeliveries": lambda w: Ask(w.delivered()[0] + "/deliveries"),
+    "searchWebhookDeliveries": lambda w: Ask(
+        f"/webhook-deliveries?webhookId={w.delivered()[1].rpartition('/')[2]}"
+    ),
     "getWebhookEvent": lambda w: Ask(w.delivered()[1]),
     "replayWebhookEvent": lambda w: Ask(w.delivered()[1] + "/replay"),
     "listApiKeys": lambda w: Ask("/keys"),

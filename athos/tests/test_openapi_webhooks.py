@@ -7,7 +7,14 @@ import pytest
 
 from athos.tests.api_document import assert_fits, the_document
 from calls.models import Call
-from calls.services.telling import tell_ended, tell_outcome, tell_overridden, tell_started
+from calls.services.telling import (
+    Deletion,
+    tell_ended,
+    tell_outcome,
+    tell_overridden,
+    tell_recording_deleted,
+    tell_started,
+)
 from calls.tests.making import make_drill, make_integrator
 from calls.tests.making_calls import make_call
 from tenants.isolation import tenant_scope
@@ -36,6 +43,7 @@ def test_every_message_is_as_told(mode, failure):
         tell_ended(call.pk)
         tell_outcome(call)
         tell_overridden(call, override_id=uuid.uuid4())
+        tell_recording_deleted(call, Deletion.RETENTION)
     event_test_send(tenant=acme.tenant, endpoint=endpoint)
     with tenant_scope(acme.tenant.pk):
         bodies = [bytes(event.body) for event in Event.objects.order_by("created_at")]

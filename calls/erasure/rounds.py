@@ -16,6 +16,7 @@ from calls.erasure.files import (
     folder_delete,
 )
 from calls.erasure.retention import Retention, retention_of
+from calls.erasure.rows import recorded
 from calls.models import (
     Call,
     ErasedCall,
@@ -26,6 +27,7 @@ from calls.models import (
     TranscriptLine,
     Turn,
 )
+from calls.services.telling import Deletion, tell_recording_deleted
 from scoring.retention import scorecards_forget
 from tenants.isolation import tenant_scope
 from tenants.request_log import requests_expire
@@ -95,9 +97,12 @@ def _audio_expire(claim: Claim[RetentionRound], calls: Sequence[uuid.UUID]) -> i
     with claim.step():
         # What was taken up meanwhile, to be transcribed after all, is left to a later round.
         kept = _lock(claim, calls)
+        gone = recorded(claim.tenant_id, kept)
         RecordingPart.objects.filter(pk__in=parts_seen, call_id__in=kept).delete()
         Recording.objects.filter(pk__in=whole_seen, call_id__in=kept).delete()
         Call.objects.filter(pk__in=kept).update(audio_expired_at=Now(), updated_at=Now())
+        for call in Call.objects.for_tenant(claim.tenant_id).filter(pk__in=gone):
+            tell_recording_deleted(call, Deletion.RETENTION)
     _log("audio_expired", claim, len(kept))
     return len(kept)
 

@@ -4,7 +4,9 @@ Every write about a call is fenced by the call's row (its epoch, its lease) or r
 foreign key. Without the row none of them can come after this, however late a worker wakes up.
 """
 
+import uuid
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from django.db.models import Q
@@ -14,6 +16,7 @@ from calls.erasure.files import folder_of
 from calls.erasure.stores import by_store
 from calls.models import Call, ErasedCall, Erasure, Recording, RecordingPart, SessionToken
 from calls.services.slots import slot_free
+from calls.services.telling import Deletion, tell_recording_deleted
 from tenants.selectors import database_now
 from webhooks.retention import events_erase
 
@@ -27,10 +30,26 @@ def call_rows_erase(*, call: Call, erasure: Erasure) -> Counter[str]:
     _write_off(call, erasure)
     slot_free(call_id=call.pk)
     erased = by_store(events_erase(tenant_id=call.tenant_id, subject_id=call.pk))
+    if recorded(call.tenant_id, [call.pk]):
+        of_rep = erasure.subject == Erasure.Subject.REP
+        tell_recording_deleted(call, Deletion.REP_ERASED if of_rep else Deletion.CALL_ERASED)
     tokens, _ = SessionToken.objects.filter(call_id=call.pk).delete()
     erased += Counter({"sessionTokens": tokens})
     erased += by_store(tables(call.delete()[1]))
     return erased
+
+
+def recorded(tenant_id: uuid.UUID, calls: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of the calls of which there is audio, whole or in parts. Needs the tenant's scope."""
+    return {
+        call_id
+        for model in (Recording, RecordingPart)
+        for call_id in model.objects.for_tenant(tenant_id)
+        .filter(call_id__in=calls)
+        .values_list("call_id", flat=True)
+        .order_by()
+        .distinct()
+    }
 
 
 def tables(deleted: dict[str, int]) -> dict[str, int]:

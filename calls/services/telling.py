@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from enum import StrEnum
 from functools import partial
 
 from django.db import transaction
@@ -16,6 +17,7 @@ from webhooks.services import (
     CALL_SCORE_FAILED,
     CALL_SCORED,
     CALL_STARTED,
+    RECORDING_DELETED,
     SCORE_OVERRIDDEN,
     RehearsalPlan,
     event_offer,
@@ -27,6 +29,14 @@ _REASONS = {
     Call.Failure.REP_NEVER_SPOKE: "The rep did not speak in this call.",
     Call.Failure.SCORING_INCOMPLETE: "The call could not be scored.",
 }
+
+
+class Deletion(StrEnum):
+    """Why a recording is gone."""
+
+    RETENTION = "RETENTION"
+    CALL_ERASED = "CALL_ERASED"
+    REP_ERASED = "REP_ERASED"
 
 
 def tell_started(call_id: uuid.UUID) -> None:
@@ -88,6 +98,20 @@ def tell_overridden(call: Call, *, override_id: uuid.UUID) -> None:
         body=_facts(call),
         test=_rehearsal(call),
         occurrence=override_id,
+    )
+
+
+def tell_recording_deleted(call: Call, deletion: Deletion) -> None:
+    """The call's audio is gone, or can be had no more. Once: by what is told, nobody is named.
+
+    It may well be the rep who was erased, and this message outlives that.
+    """
+    event_offer(
+        tenant_id=call.tenant_id,
+        type=RECORDING_DELETED,
+        subject_id=call.pk,
+        body={"callId": call.public_id, "source": call.source, "reason": deletion.value},
+        test=_rehearsal(call),
     )
 
 

@@ -26,6 +26,7 @@ from tenants.isolation import tenant_scope
 from tenants.models import ApiKey, AuditEvent, Tenant
 from tenants.services import ALL_SCOPES, api_key_create
 from webhooks.models import Attempt, Delivery, Event
+from webhooks.services import RECORDING_DELETED, endpoint_create
 from work.drain import drain
 
 pytestmark = pytest.mark.django_db
@@ -166,6 +167,68 @@ def test_old_audio_goes_and_the_rest_stays(acme, stranger, storage):
     with tenant_scope(acme.tenant.pk):
         assert Call.objects.get(pk=old.pk).audio_expired_at is not None
         assert Call.objects.get(pk=young.pk).audio_expired_at is None
+
+
+def told_deleted(integrator: Integrator) -> list[dict]:
+    with tenant_scope(integrator.tenant.pk):
+        events = Event.objects.filter(type=RECORDING_DELETED).order_by("created_at")
+        return [json.loads(bytes(event.body)) for event in events]
+
+
+def listen_for_deletions(*integrators: Integrator) -> None:
+    for integrator in integrators:
+        url = "https://hooks.example.com/deleted"
+        endpoint_create(tenant=integrator.tenant, url=url, event_types=[RECORDING_DELETED])
+
+
+def test_who_asks_for_it_is_told_once_that_a_recording_went(acme, stranger, monkeypatch):
+    old, theirs = old_call(acme, 31), old_call(stranger, 31)
+    silent = old_call(acme, 31)  # nobody was ever recorded
+    with tenant_scope(acme.tenant.pk):
+        for model in (Recording, RecordingPart):
+            model.objects.filter(call=silent).delete()
+    listen_for_deletions(acme, stranger)
+    keep(acme, audio_days=30)
+    keep(stranger)
+    with monkeypatch.context() as patch:  # killed between the telling and the commit
+        patch.setattr(
+            "calls.erasure.rounds.tell_recording_deleted", lambda *_: (_ for _ in ()).throw(OSError)
+        )
+        rounds()
+    assert told_deleted(acme) == []
+    for _ in range(2):
+        with tenant_scope(acme.tenant.pk):
+            RetentionRound.objects.update(lease_until=None, due_at=Now())
+        rounds()
+    (told,) = told_deleted(acme)
+    assert told.items() >= {
+        *(("event", "recording.deleted"), ("callId", old.public_id), ("source", "roleplay")),
+        ("reason", "RETENTION"),
+    }
+    assert told.keys() - {"event", "callId", "source", "reason"} == {
+        *("occurredAt", "requestId", "webhookId"),
+    }
+    assert told_deleted(stranger) == []
+    delete(stranger, f"/calls/{theirs.public_id}")
+    delete(acme, f"/calls/{old.public_id}")  # its recording went before
+    assert [told["reason"] for told in told_deleted(stranger)] == ["CALL_ERASED"]
+    assert len(told_deleted(acme)) == 1
+
+
+def test_an_erased_reps_recordings_are_told_without_the_name(acme, stranger):
+    calls = [full_call(acme, "rep Zoë"), full_call(acme, "rep Zoë"), full_call(acme, "another")]
+    listen_for_deletions(acme, stranger)
+    delete(acme, "/reps/rep%20Zo%C3%AB")
+    drain(Erasure, kind="erase", handle=erasure_carry_out)
+    delete(acme, "/reps/rep%20Zo%C3%AB")
+    told = told_deleted(acme)
+    assert {one["callId"] for one in told} == {call.public_id for call in calls[:2]}
+    assert [one["reason"] for one in told] == ["REP_ERASED"] * 2
+    assert "Zo" not in json.dumps(told, ensure_ascii=False)
+    with tenant_scope(acme.tenant.pk):
+        assert Delivery.objects.filter(event_type=RECORDING_DELETED, state="pending").count() == 2
+        assert Event.objects.exclude(type=RECORDING_DELETED).count() == 1
+    assert told_deleted(stranger) == []
 
 
 def test_a_call_that_is_worked_on_is_left_for_a_later_round(acme, storage):

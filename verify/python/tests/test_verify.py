@@ -13,6 +13,7 @@ from useathos_webhooks import (
     CallStarted,
     EndpointTest,
     Event,
+    RecordingDeleted,
     ScoreOverridden,
     WebhookRefused,
     verify,
@@ -58,8 +59,10 @@ def test_headers_come_in_any_mapping(headers):
 
 
 def test_each_event_that_we_describe_has_its_class_and_loses_no_fact():
-    kinds = [CallScored, CallScored, CallStarted, CallEnded, CallScoreFailed]
-    kinds += [ScoreOverridden, EndpointTest]
+    kinds = [
+        *(CallScored, CallScored, CallStarted, CallEnded, CallScoreFailed),
+        *(ScoreOverridden, RecordingDeleted, EndpointTest),
+    ]
     found = []
     for message in event_openapi.MESSAGES.values():
         content = message["post"]["requestBody"]["content"]["application/json"]

@@ -23,6 +23,8 @@ function what(event: WebhookEvent): string {
       return event.success ? event.callId : (event.reason ?? "");
     case "call.ended":
       return `${event.endReason} ${event.durationSec.toFixed()}`;
+    case "recording.deleted":
+      return `${event.callId} ${event.reason}`;
     case "endpoint.test":
       return event.webhookId;
     case "call.started":

@@ -51,9 +51,18 @@ export interface CallScoreFailedEvent extends CallFacts, NoScore {
   readonly event: "call.score_failed";
 }
 
-/** A manager changed the score: fetch the call again. */
+/** A manager changed the score, or took that back. Fetch the call again. */
 export interface ScoreOverriddenEvent extends CallFacts {
   readonly event: "score.overridden";
+}
+
+/** There is no audio of the call any more. It names nobody. */
+export interface RecordingDeletedEvent extends Facts {
+  readonly event: "recording.deleted";
+  readonly callId: string;
+  readonly source: string;
+  /** `RETENTION`, `CALL_ERASED`, `REP_ERASED`; the list may grow. */
+  readonly reason: string;
 }
 
 /** What you asked for, to see that your endpoint hears us. */
@@ -79,6 +88,7 @@ export type WebhookEvent =
   | CallEndedEvent
   | CallScoreFailedEvent
   | ScoreOverriddenEvent
+  | RecordingDeletedEvent
   | EndpointTestEvent
   | OtherEvent;
 
@@ -100,6 +110,7 @@ const KINDS: ReadonlyMap<unknown, Checks> = new Map<unknown, Checks>([
   ["call.ended", { ...CALL, endReason: text, durationSec: whole }],
   ["call.score_failed", { ...CALL, ...NO_SCORE }],
   ["score.overridden", CALL],
+  ["recording.deleted", { callId: text, source: text, reason: text }],
 ]);
 
 /** The event that a verified body tells of. */

@@ -4,6 +4,8 @@ export type {
   CallScoreFailedEvent,
   CallStartedEvent,
   EndpointTestEvent,
+  RecordingDeletedEvent,
+  ScoreOverriddenEvent,
   OtherEvent,
   ScoreOverriddenEvent,
   WebhookEvent,

@@ -17,7 +17,7 @@ runs. Without, give it the secret of an endpoint that leads here.
   --secret <whsec_>  the endpoint's secret, or ATHOS_WEBHOOK_SECRET; twice while a secret rotates
   --forward <url>    pass verified messages on to your own program; its status becomes the answer
 `;
-const EVENTS = ["call.scored", "call.started", "call.ended", "call.score_failed", "score.overridden"];
+const EVENTS = ["call.scored", "call.started", "call.ended", "call.score_failed", "score.overridden", "recording.deleted"];
 const API_SECONDS = 15;
 
 class Stop extends Error {}

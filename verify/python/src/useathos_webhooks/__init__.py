@@ -7,6 +7,7 @@ from useathos_webhooks._events import (
     CallStarted,
     EndpointTest,
     Event,
+    RecordingDeleted,
     ScoreOverridden,
 )
 from useathos_webhooks._verifying import TOLERANCE, WebhookRefused, verify
@@ -19,6 +20,7 @@ __all__ = [
     "CallStarted",
     "EndpointTest",
     "Event",
+    "RecordingDeleted",
     "ScoreOverridden",
     "WebhookRefused",
     "verify",

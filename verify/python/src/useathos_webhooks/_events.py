@@ -63,7 +63,16 @@ class CallScoreFailed(_CallEvent):
 
 @dataclass(frozen=True)
 class ScoreOverridden(_CallEvent):
-    """`score.overridden`: a manager changed the score; fetch the call again."""
+    """`score.overridden`: a manager changed the score, or took that back. Fetch the call again."""
+
+
+@dataclass(frozen=True)
+class RecordingDeleted(Event):
+    """`recording.deleted`: there is no audio of the call any more. It names nobody."""
+
+    call_id: str
+    source: str  # `roleplay`
+    reason: str | None  # `RETENTION`, `CALL_ERASED`, `REP_ERASED`; the list may grow
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,7 @@ KINDS: Mapping[str, type[Event]] = {
     "call.ended": CallEnded,
     "call.score_failed": CallScoreFailed,
     "score.overridden": ScoreOverridden,
+    "recording.deleted": RecordingDeleted,
     "endpoint.test": EndpointTest,
 }
 _TYPES = {"success": bool, "duration_sec": int, "occurred_at": str}
