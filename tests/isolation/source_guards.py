@@ -124,6 +124,12 @@ SOURCE_GUARDS = [
         "Event.objects",
         routes=(EVENT,),
     ),
+    _filter(
+        "webhooks.log:_matching",
+        "Delivery.objects.for_tenant(tenant)",
+        "Delivery.objects",
+        routes=(DELIVERIES,),
+    ),
     _filter("webhooks.services:_locked", ".for_tenant(tenant)", doors=("rotate",)),
     _filter("webhooks.services:endpoint_disable", ".for_tenant(tenant_id)", doors=("disable",)),
     _filter("webhooks.selectors:deliveries_of", ".for_tenant(tenant_id)", doors=("deliveries",)),
@@ -159,7 +165,8 @@ SOURCE_GUARDS = [
         routes=(V1 + "/erasures/<str:erasure_id>",),
     ),
     SourceGuard("webhooks.endpoints:endpoint_get", "mode=mode, ", check="endpoint mode"),
-    SourceGuard("webhooks.log:event_get", ", endpoint__mode=mode", routes=(EVENT,)),
+    SourceGuard("webhooks.log:event_get", ", mode=mode", routes=(EVENT,)),
+    SourceGuard("webhooks.log:_matching", "mode=query.mode, ", routes=(DELIVERIES,)),
     SourceGuard(
         "calls.services.people:agency_check",
         "if not caller.agencies:",

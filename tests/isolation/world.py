@@ -423,6 +423,7 @@ _KEPT = {
     ("calls_drill", "key"),
     ("scoring_rubric", "key"),
     ("webhooks_endpoint", "url"),
+    ("webhooks_event", "call_id"),
 }
 _OF_A_CALL = [
     (Call, "id = %s"),
