@@ -77,6 +77,7 @@ def _get(door: Door, **more: Any) -> Route:
 
 ENDPOINT = V1 + "/webhook-endpoints/<str:endpoint_id>"
 EVENT = V1 + "/webhook-events/<str:webhook_id>"
+DELIVERIES = V1 + "/webhook-deliveries"
 REDIRECTED = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 ROUTES: dict[str, Route] = {
     "/healthz": _get(ANYBODY),
@@ -127,9 +128,7 @@ ROUTES: dict[str, Route] = {
         "POST": Act(WHOLE_KEY, ok=(202,), body=lambda s, p: {"since": "2026-01-01T00:00:00Z"})
     },
     ENDPOINT + "/deliveries": _get(WHOLE_KEY),
-    V1 + "/webhook-deliveries": _get(
-        WHOLE_KEY, probes=lambda s, p: {"webhookId": s.ids["event"][p]}
-    ),
+    DELIVERIES: _get(WHOLE_KEY, probes=lambda s, p: {"webhookId": s.ids["event"][p]}),
     EVENT: _get(WHOLE_KEY),
     EVENT + "/replay": {"POST": Act(WHOLE_KEY, ok=(202,))},
     "/embed/roleplay": _get(ANYBODY, query=lambda s, p: {"drill": "ma-full-sale"}),

@@ -14,7 +14,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from tests.isolation.lines import EVERY_LINE, FILTERS, ROW_SECURITY, SCOPES
-from tests.isolation.routes import ENDPOINT, EVENT, V1
+from tests.isolation.routes import DELIVERIES, ENDPOINT, EVENT, V1
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,10 @@ SOURCE_GUARDS = [
         routes=(V1 + "/reps/<path:external_user_id>",),
     ),
     _filter(
-        "webhooks.endpoints:endpoints_list",
+        "webhooks.endpoints:_of_mode",
         ".for_tenant(tenant)",
-        routes=(V1 + "/webhook-endpoints",),
+        routes=(V1 + "/webhook-endpoints", ENDPOINT),
     ),
-    _filter("webhooks.endpoints:endpoint_get", ".for_tenant(tenant)", routes=(ENDPOINT,)),
     _filter(
         "webhooks.log:event_get",
         "Event.objects.for_tenant(tenant)",
@@ -131,7 +130,12 @@ SOURCE_GUARDS = [
         routes=(DELIVERIES,),
     ),
     _filter("webhooks.services:_locked", ".for_tenant(tenant)", doors=("rotate",)),
-    _filter("webhooks.services:endpoint_disable", ".for_tenant(tenant_id)", doors=("disable",)),
+    _filter(
+        "webhooks.services:endpoint_disable",
+        "enabled = Endpoint.objects.for_tenant(tenant_id)",
+        "enabled = Endpoint.objects",
+        doors=("disable",),
+    ),
     _filter("webhooks.selectors:deliveries_of", ".for_tenant(tenant_id)", doors=("deliveries",)),
     _filter("webhooks.selectors:parcels", ".for_tenant(tenant_id)", doors=("parcels",)),
     _filter(
@@ -164,7 +168,12 @@ SOURCE_GUARDS = [
         ".filter(mode=caller.mode)",
         routes=(V1 + "/erasures/<str:erasure_id>",),
     ),
-    SourceGuard("webhooks.endpoints:endpoint_get", "mode=mode, ", check="endpoint mode"),
+    SourceGuard(
+        "webhooks.endpoints:_of_mode",
+        "found.filter(mode=mode) if mode else found",
+        "found",
+        check="endpoint mode",
+    ),
     SourceGuard("webhooks.log:event_get", ", mode=mode", routes=(EVENT,)),
     SourceGuard("webhooks.log:_matching", "mode=query.mode, ", routes=(DELIVERIES,)),
     SourceGuard(
@@ -303,7 +312,7 @@ SOURCE_GUARDS = [
     ),
     SourceGuard(
         "calls.consumers:SignallingConsumer._join",
-        "call.origins and self._origin() not in {*call.origins, settings.PUBLIC_URL}",
+        "origins and self._origin() not in {*origins, settings.PUBLIC_URL}",
         "False",
         check="socket origin",
     ),

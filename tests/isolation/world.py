@@ -59,6 +59,7 @@ NOT_FILLED = {
     *("external_id", "external_user_id", "external_agency_id", "drill_key", "difficulty"),
     *("judge_name", "judge_version", "judge_model", "action", "body", "actor", "target", "state"),
     *("rehearsal", "subject", "failure", "end_reason", "color", "consent_version"),
+    *("call_id", "event_type"),
 }
 PARTS = ("one", "two", "none", "test")
 
@@ -423,7 +424,6 @@ _KEPT = {
     ("calls_drill", "key"),
     ("scoring_rubric", "key"),
     ("webhooks_endpoint", "url"),
-    ("webhooks_event", "call_id"),
 }
 _OF_A_CALL = [
     (Call, "id = %s"),
