@@ -13,8 +13,8 @@ from redis.exceptions import RedisError
 
 from athos.edge import REQUEST_ID_HEADER, request_id_make
 from athos.errors import as_refusal, is_api, page_response, refusal_response
-from athos.request_noting import EXTERNAL, request_note
-from tenants.request_log import log
+from athos.request_noting import request_note
+from tenants.request_log import EXTERNAL, log
 
 logger = logging.getLogger(__name__)
 

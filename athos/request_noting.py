@@ -1,22 +1,18 @@
 """What the log of requests keeps of an answer: `tenants/request_log.py` says where it goes."""
 
-import re
 import uuid
 from datetime import UTC, datetime
-from functools import lru_cache
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from tenants.auth import bearer
 from tenants.errors import AthosError
-from tenants.request_log import Answered, log, owner_of
+from tenants.request_log import Answered, log, owner_of, template_of
 
-EXTERNAL = "/api/external/v1/"
 # Parameters whose values name nobody; of the others not even the names are kept.
 TOLD = ("from", "to", "scoredFrom", "source", "limit", "month", "by", "state")
 LONGEST_QUERY = 200  # characters
-_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
 def request_note(request: HttpRequest, response: HttpResponseBase, *, seconds: float) -> None:
@@ -52,17 +48,6 @@ def plain(text: str, longest: int) -> str:
 def _route_of(request: HttpRequest) -> str:
     match = request.resolver_match
     return template_of(match.route) if match is not None else ""
-
-
-@lru_cache(maxsize=256)
-def template_of(route: str) -> str:
-    """`/calls/{callId}` for `api/external/v1/calls/<str:call_id>`."""
-    return _PARAMETER.sub(_in_braces, f"/{route}".removeprefix(EXTERNAL.removesuffix("/")))
-
-
-def _in_braces(parameter: "re.Match[str]") -> str:
-    first, *others = parameter[1].split("_")
-    return "{" + first + "".join(word.capitalize() for word in others) + "}"
 
 
 def _query_of(request: HttpRequest) -> str:

@@ -95,7 +95,7 @@ def bearer(request: Request | HttpRequest) -> str:
     return credential.strip() if scheme.lower() == "bearer" else ""
 
 
-def address_of(request: Request) -> Address | None:
+def address_of(request: Request | HttpRequest) -> Address | None:
     return client_address(
         peer=request.META.get("REMOTE_ADDR") or "",
         forwarded=request.META.get("HTTP_X_FORWARDED_FOR", ""),

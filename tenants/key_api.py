@@ -43,7 +43,7 @@ class KeyListApi(ApiView):
         key, text = api_key_issue(
             tenant=caller.tenant,
             holder=caller.holder,
-            wish=_wish(json_object(request)),
+            wish=key_wish(json_object(request)),
         )
         return Response(key_output(key) | {"key": text}, status=201)
 
@@ -105,7 +105,8 @@ def _timestamp(at: datetime | None) -> str | None:
 # --- what is asked for ---------------------------------------------------------------------------
 
 
-def _wish(body: Mapping[str, Any]) -> KeyWish:
+def key_wish(body: Mapping[str, Any]) -> KeyWish:
+    """What a body asks of a new key. Raises InvalidRequest, which names the field."""
     mode = text_field_or_none(dict(body), "mode")
     if mode is not None and mode not in ApiKey.Mode.values:
         raise _refused("mode", f"must be {' or '.join(ApiKey.Mode.values)}.")

@@ -7,11 +7,13 @@ a log, and a database that is slow must not be made slower. A process that stops
 
 import json
 import logging
+import re
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from threading import Event, Thread
 
 from django.db import Error, connection, transaction
@@ -31,6 +33,8 @@ BATCH = 1_000  # requests of one statement
 MOST_WAITING = 10_000  # requests of one process
 WRITE_MILLISECONDS = 2_000
 REMEMBERED = 10_000  # keys
+EXTERNAL = "/api/external/v1/"
+_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 _written = Counter("athos_request_log_rows", "API requests written to the log.")
 _dropped = Counter(
@@ -183,7 +187,21 @@ def owner_of(request: HttpRequest, key: str) -> Owner | None:
     return given or owners.get(key)
 
 
-# --- reading and forgetting ----------------------------------------------------------------------
+# --- what a route is called ----------------------------------------------------------------------
+
+
+@lru_cache(maxsize=256)
+def template_of(route: str) -> str:
+    """`/calls/{callId}` for `api/external/v1/calls/<str:call_id>`."""
+    return _PARAMETER.sub(_in_braces, f"/{route}".removeprefix(EXTERNAL.removesuffix("/")))
+
+
+def _in_braces(parameter: "re.Match[str]") -> str:
+    first, *others = parameter[1].split("_")
+    return "{" + first + "".join(word.capitalize() for word in others) + "}"
+
+
+# --- forgetting ----------------------------------------------------------------------------------
 
 
 def requests_expire(*, tenant_id: uuid.UUID, most: int) -> int:

@@ -118,6 +118,13 @@ def keys_list(*, tenant: Tenant, holder: Holder | None = None) -> list[KeySummar
     return [_summed_up(key, names) for key in found]
 
 
+def key_named(*, tenant: Tenant, public_id: str) -> KeySummary | None:
+    """The tenant's key of that id. A stranger's and none look the same."""
+    with tenant_scope(tenant.pk):
+        key = ApiKey.objects.for_tenant(tenant).filter(public_id=public_id).first()
+        return key_summary(tenant=tenant, key_id=key.pk) if key else None
+
+
 def key_summary(*, tenant: Tenant, key_id: uuid.UUID) -> KeySummary:
     """One key of the tenant."""
     with tenant_scope(tenant.pk):

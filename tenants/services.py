@@ -139,9 +139,9 @@ def api_key_create(
 
 
 def api_key_issue(
-    *, tenant: Tenant, holder: Holder | None, wish: KeyWish
+    *, tenant: Tenant, holder: Holder | None, wish: KeyWish, actor: str = SYSTEM
 ) -> tuple[KeySummary, str]:
-    """A new key, which gives no more than the holder's has; None: an operator asks.
+    """A new key, which gives no more than the holder's has; None: a person asks, the actor.
 
     The text is shown once.
     """
@@ -159,23 +159,29 @@ def api_key_issue(
         _check_held(wanted, held)
         if wish.expires_at is not None and wish.expires_at <= database_now():
             raise InvalidRequest("expiresAt must be in the future.", details={"field": "expiresAt"})
-        key, text = _key_add(tenant, wish.name, wanted, _actor(holder))
+        key, text = _key_add(tenant, wish.name, wanted, _actor(holder, actor))
         return key_summary(tenant=tenant, key_id=key.pk), text
 
 
 def api_key_rotate(
-    *, tenant: Tenant, holder: Holder, key_id: str, grace: timedelta
+    *,
+    tenant: Tenant,
+    holder: Holder | None,
+    key_id: str,
+    grace: timedelta,
+    actor: str = SYSTEM,
 ) -> tuple[KeySummary, str]:
     """A key of the same rights in place of another, which ends after the grace."""
     _check_grace(grace)
     with tenant_scope(tenant.pk):
         _keys_lock(tenant, holder)
         old = _key_held(tenant, holder, key_id)
-        _check_held(old.grant, holder.grant)
+        if holder is not None:
+            _check_held(old.grant, holder.grant)
         if old.revoked_at is not None or not _active(tenant).filter(pk=old.pk).exists():
             raise KeyNotActive
-        _key_end(old, grace, holder.actor)
-        key, text = _key_add(tenant, old.name, old.grant, holder.actor)
+        _key_end(old, grace, _actor(holder, actor))
+        key, text = _key_add(tenant, old.name, old.grant, _actor(holder, actor))
         return key_summary(tenant=tenant, key_id=key.pk), text
 
 
@@ -185,6 +191,7 @@ def api_key_revoke(
     key_id: uuid.UUID | str,
     holder: Holder | None = None,
     grace: timedelta = timedelta(0),
+    actor: str = SYSTEM,
 ) -> KeySummary:
     """End a key, by its inner or its public id: at once, or after a grace of up to 7 days.
 
@@ -196,7 +203,7 @@ def api_key_revoke(
         key = _key_held(tenant, holder, key_id)
         if holder is not None:
             _check_held(replace(key.grant, expires_at=holder.grant.expires_at), holder.grant)
-        _key_end(key, grace, _actor(holder))
+        _key_end(key, grace, _actor(holder, actor))
         return key_summary(tenant=tenant, key_id=key.pk)
 
 
@@ -210,8 +217,8 @@ def _keys_lock(tenant: Tenant, holder: Holder | None = None) -> None:
         raise ApiKeyRevoked
 
 
-def _actor(holder: Holder | None) -> str:
-    return holder.actor if holder else SYSTEM
+def _actor(holder: Holder | None, actor: str) -> str:
+    return holder.actor if holder else actor
 
 
 def _active(tenant: Tenant) -> QuerySet[ApiKey]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.dashboard.bed import DEVELOPER, OWNER, ROLES, Side
+from tests.dashboard.developers import developers_seed
 
 EVERYBODY = frozenset(ROLES)
 DEVELOPERS = frozenset({OWNER, DEVELOPER})
@@ -31,5 +32,26 @@ PAGES = [
     Page("calls-sandbox", lambda side: "/calls", states=("full",), mode="test", shows="tbody tr"),
     Page("call", lambda side: f"/calls/{side.calls[0].public_id}", states=("full",), shows="audio"),
     Page("embedding", lambda side: "/embedding"),
+    Page(
+        "keys",
+        lambda side: "/developers/keys",
+        roles=DEVELOPERS,
+        shows=".rows",
+        seed=developers_seed,
+    ),
+    Page(
+        "key",
+        lambda side: f"/developers/keys/{side.things['key'].public_id}",
+        roles=DEVELOPERS,
+        states=("full",),
+    ),
+    Page("requests", lambda side: "/developers/requests", roles=DEVELOPERS, shows="tbody tr"),
+    Page(
+        "request",
+        lambda side: f"/developers/requests/{side.things['request']}",
+        roles=DEVELOPERS,
+        states=("full",),
+        shows=".notice",
+    ),
     Page("webhooks", lambda side: "/webhooks", roles=DEVELOPERS),
 ]

@@ -56,6 +56,7 @@ PARAMETERS: dict[str, tuple[str, str]] = {
     "key_id": ("key", "key_" + "x" * 21),
     "endpoint_id": ("endpoint", "ep_" + "x" * 21),
     "webhook_id": ("event", "wh_00000000-0000-4000-8000-000000000000"),
+    "request_id": ("request", "req_00000000-0000-4000-8000-000000000000"),
     "erasure_id": ("erasure", "era_" + "x" * 21),
     "external_user_id": ("externalUserId", "nobody-of-that-name"),
 }
@@ -141,6 +142,26 @@ ROUTES: dict[str, Route] = {
     "/calls": _get(MEMBER),
     "/calls/<str:call_id>": _get(MEMBER),
     "/embedding": _get(MEMBER),
+    "/developers/keys": _get(WHOLE_MEMBER),
+    "/developers/keys/add": {
+        "POST": Act(
+            WHOLE_MEMBER,
+            form=True,
+            body=lambda s, p: {"name": "new", "mode": "test", "scope": "calls:read"},
+        )
+    },
+    "/developers/keys/addresses": {
+        "POST": Act(WHOLE_MEMBER, ok=(302,), form=True, body=lambda s, p: {})
+    },
+    "/developers/keys/<str:key_id>": _get(WHOLE_MEMBER),
+    "/developers/keys/<str:key_id>/rotate": {
+        "POST": Act(WHOLE_MEMBER, ok=(200, 302), form=True, body=lambda s, p: {})
+    },
+    "/developers/keys/<str:key_id>/revoke": {
+        "POST": Act(WHOLE_MEMBER, ok=(302,), form=True, body=lambda s, p: {})
+    },
+    "/developers/requests": _get(WHOLE_MEMBER),
+    "/developers/requests/<str:request_id>": _get(WHOLE_MEMBER),
     "/webhooks": _get(WHOLE_MEMBER),
     "/webhooks/add": {
         "POST": Act(WHOLE_MEMBER, form=True, body=lambda s, p: {"url": "https://n.example.com/"})
