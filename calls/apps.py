@@ -5,7 +5,7 @@ class CallsConfig(AppConfig):
     name = "calls"
 
     def ready(self) -> None:
-        from calls.models import Call, Erasure, RetentionRound, SandboxCall
+        from calls.models import Call, Erasure, PracticeDay, RetentionRound, SandboxCall
         from calls.sandbox.services import sandbox_tell_parked
         from calls.services.outcomes import call_tell_parked
         from work.kinds import SLOW, Kind, register
@@ -40,6 +40,7 @@ class CallsConfig(AppConfig):
                 on_park=call_tell_parked,
             )
         )
+        register(Kind(name="practice", model=PracticeDay, task="calls.tasks.practice_due"))
         # What must be deleted is not given up because a storage is away: a month of tries.
         register(
             Kind(

@@ -514,6 +514,126 @@ class Provider(TenantRow):
         constraints = [models.UniqueConstraint(fields=["tenant", "kind"], name="provider_once")]
 
 
+class PracticeDay(TenantRow, DueRow):
+    """What an agency practised with a drill on one day (UTC): sums, never rows of people.
+
+    Due while a call of that day was scored, changed or erased after it was counted
+    (`calls.services.practice_days`). Kept when calls go by retention, counted again by erasure.
+    """
+
+    mode = models.CharField(max_length=4, choices=ApiKey.Mode)
+    day = models.DateField()  # on which the calls ended, UTC
+    agency = models.ForeignKey(
+        Agency,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
+    drill_key = models.CharField(max_length=100)
+    calls = models.PositiveIntegerField(default=0)  # that began and ended, scored or not
+    seconds = models.PositiveBigIntegerField(default=0)  # of those, from start to end
+    scored = models.PositiveIntegerField(default=0)  # whose score counts
+    score_sum = models.PositiveBigIntegerField(default=0)  # points of 100, of those
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "mode", "day", "agency", "drill_key"],
+                name="practice_day_once",
+                nulls_distinct=False,
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["due_at"], name="practice_day_due", condition=Q(due_at__isnull=False)
+            ),
+            models.Index(  # a member limited to agencies, or a filter
+                fields=["tenant", "mode", "agency", "day"], name="practice_day_of_agency"
+            ),
+        ]
+
+
+class PracticeCheck(TenantRow):
+    """How one check went on a `PracticeDay`, whose mode, day and agency it repeats."""
+
+    practice_day = models.ForeignKey(
+        PracticeDay, on_delete=models.CASCADE, related_name="checks", db_constraint=False
+    )
+    mode = models.CharField(max_length=4, choices=ApiKey.Mode)
+    day = models.DateField()
+    agency = models.ForeignKey(
+        Agency,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
+    drill_key = models.CharField(max_length=100)
+    check_key = models.CharField(max_length=60)
+    title = models.CharField(max_length=1000)
+    asked = models.PositiveIntegerField()  # verdicts that applied and were verified
+    met = models.PositiveIntegerField()
+    partly = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "practice_day", "check_key"], name="practice_check_once"
+            )
+        ]
+        indexes = [
+            models.Index(  # sums of a period, told by the index alone
+                fields=["tenant", "mode", "day"],
+                include=["agency", "drill_key", "check_key", "asked", "met", "partly"],
+                name="practice_check_of_days",
+            ),
+            models.Index(
+                fields=["tenant", "mode", "agency", "day"],
+                include=["drill_key", "check_key", "asked", "met", "partly"],
+                name="practice_check_of_agency",
+            ),
+        ]
+
+
+class RepStanding(TenantRow):
+    """Where a rep stands in an agency, by the newest scores there. Gone with the rep."""
+
+    mode = models.CharField(max_length=4, choices=ApiKey.Mode)
+    rep = models.ForeignKey(
+        Rep, on_delete=models.CASCADE, related_name="standings", db_constraint=False
+    )
+    agency = models.ForeignKey(  # of the calls, which may not be the rep's own any more
+        Agency,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
+    last_at = models.DateTimeField()  # the end of the newest call with a score
+    scores = ArrayField(models.PositiveSmallIntegerField())  # newest first, at most eight
+    lately = models.FloatField(null=True)  # mean of the newest three; null with fewer
+    before = models.FloatField(null=True)  # mean of those behind them; null with fewer than three
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "mode", "rep", "agency"],
+                name="rep_standing_once",
+                nulls_distinct=False,
+            )
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "mode", "last_at"], name="rep_standing_newest"),
+        ]
+
+
 class LiveWorker(models.Model):
     """A process that carries calls. Belongs to no tenant."""
 

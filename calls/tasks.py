@@ -6,9 +6,10 @@ from calls.after_call.assessment import call_score
 from calls.after_call.transcribing import call_transcribe
 from calls.erasure.carrying_out import erasure_carry_out
 from calls.erasure.rounds import retention_round
-from calls.models import Call, Erasure, RetentionRound, SandboxCall
+from calls.models import Call, Erasure, PracticeDay, RetentionRound, SandboxCall
 from calls.sandbox.making import sandbox_call_make
 from calls.services.ending import call_end_lost, call_fail_unconnected
+from calls.services.practice_days import practice_day_count
 from work.drain import drain
 
 
@@ -52,3 +53,9 @@ def erase_due() -> None:
 def retain_due() -> None:
     """Tenants whose old content is to be looked for."""
     drain(RetentionRound, kind="retain", handle=retention_round)
+
+
+@shared_task
+def practice_due() -> None:
+    """Days whose sums are to be counted again."""
+    drain(PracticeDay, kind="practice", handle=practice_day_count)

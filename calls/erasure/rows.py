@@ -7,6 +7,7 @@ foreign key. Without the row none of them can come after this, however late a wo
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from copy import copy
 from datetime import UTC, date, datetime, timedelta
 
 from django.db.models import Q
@@ -15,6 +16,7 @@ from django.db.models.functions import Now
 from calls.erasure.files import folder_of
 from calls.erasure.stores import by_store
 from calls.models import Call, ErasedCall, Erasure, Recording, RecordingPart, SessionToken
+from calls.services.practice_days import practice_mark
 from calls.services.slots import slot_free
 from calls.services.telling import Deletion, tell_recording_deleted
 from tenants.selectors import database_now
@@ -35,7 +37,9 @@ def call_rows_erase(*, call: Call, erasure: Erasure) -> Counter[str]:
         tell_recording_deleted(call, Deletion.REP_ERASED if of_rep else Deletion.CALL_ERASED)
     tokens, _ = SessionToken.objects.filter(call_id=call.pk).delete()
     erased += Counter({"sessionTokens": tokens})
+    gone = copy(call)  # a deleted row has no id any more
     erased += by_store(tables(call.delete()[1]))
+    practice_mark(gone)
     return erased
 
 

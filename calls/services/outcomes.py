@@ -3,6 +3,7 @@
 from django.db.models.functions import Now
 
 from calls.models import Call
+from calls.services.practice_days import practice_mark
 from calls.services.telling import tell_outcome
 
 
@@ -12,6 +13,7 @@ def call_fail(*, call: Call, failure: Call.Failure) -> None:
     call.failure = failure
     call.due_at = None
     call.save(update_fields=["stage", "failure", "due_at", "updated_at"])
+    practice_mark(call)
     tell_outcome(call)
 
 
@@ -34,4 +36,5 @@ def call_succeed(*, call: Call, overall: int) -> None:
     call.scored_at = Now()
     call.overall = overall
     call.save(update_fields=["stage", "failure", "due_at", "scored_at", "overall", "updated_at"])
+    practice_mark(call)
     tell_outcome(call)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from calls.history.detail import call_locked
 from calls.history.listing import Reader
 from calls.models import Call
+from calls.services.practice_days import practice_mark
 from calls.services.telling import tell_overridden
 from scoring import overrides
 from scoring.models import Override
@@ -80,6 +81,7 @@ def _scored(reader: Reader, public_id: str) -> Iterator[Call]:
 def _kept(call: Call, change: Override, action: str) -> Override:
     call.overall = change.overall if change.valid else None
     call.save(update_fields=["overall", "updated_at"])
+    practice_mark(call)
     tell_overridden(call, override_id=change.pk)
     audit(
         tenant_id=call.tenant_id,

@@ -12,7 +12,9 @@ from tenants.isolation import tenant_scope
 from tests.isolation.world import Side, World, tenant_models
 
 # A copy of a row needs new values where the old ones are taken.
-_NEW_TEXTS = {"public_id", "session_id", "digest", "subject_digest", "external_id"}
+_NEW_TEXTS = {
+    *("public_id", "session_id", "digest", "subject_digest", "external_id", "check_key"),
+}
 _NEW_IDS = {"id", "jti", "subject_id"}
 
 

@@ -25,7 +25,10 @@ from calls.models import (
     HeardChunk,
     LiveSlot,
     LiveWorker,
+    PracticeCheck,
+    PracticeDay,
     RecordingPart,
+    RepStanding,
     SandboxCall,
     Turn,
 )
@@ -248,10 +251,24 @@ def _call(side: Side, part: str) -> Call:
         HeardChunk.objects.create(
             **own, number=0, start=0, end=1, rep_words=[{"w": mark, "s": 0, "e": 1, "p": 1}]
         )
+        _counted(call)
     side.put("call", part, call.public_id)
     link = recording_link_make(tenant_id=tenant.pk, call_id=call.pk)
     side.put("sealed", part, link.url.rpartition("/")[2])
     return call
+
+
+def _counted(call: Call) -> None:
+    """The sums of the call's day, as the work `practice` leaves them."""
+    row = {"tenant_id": call.tenant_id, "mode": call.mode, "agency_id": call.agency_id}
+    drill = {"day": timezone.now().date(), "drill_key": call.drill_key}
+    day = PracticeDay.objects.create(**row, **drill, calls=5, seconds=300, scored=5, score_sum=250)
+    PracticeCheck.objects.create(
+        **row, **drill, practice_day=day, check_key="x", title="x", asked=5, met=0, partly=0
+    )
+    RepStanding.objects.create(
+        **row, rep_id=call.rep_id, last_at=timezone.now(), scores=[9] * 8, lately=9, before=90
+    )
 
 
 def _webhooks(side: Side) -> None:
@@ -425,12 +442,19 @@ _KEPT = {
     ("scoring_rubric", "key"),
     ("webhooks_endpoint", "url"),
 }
+_DAYS = """
+    SELECT days.id FROM calls_practiceday AS days JOIN calls_call AS held
+    ON held.mode = days.mode AND held.agency_id IS NOT DISTINCT FROM days.agency_id
+    WHERE held.id = %s
+"""
 _OF_A_CALL = [
     (Call, "id = %s"),
     (Turn, "call_id = %s"),
     (Scorecard, "call_id = %s"),
     (Verdict, "scorecard_id IN (SELECT id FROM scoring_scorecard WHERE call_id = %s)"),
     (Override, "scorecard_id IN (SELECT id FROM scoring_scorecard WHERE call_id = %s)"),
+    (PracticeDay, f"id IN ({_DAYS})"),
+    (PracticeCheck, f"practice_day_id IN ({_DAYS})"),
     (Rep, "id IN (SELECT rep_id FROM calls_call WHERE id = %s)"),
 ]
 
