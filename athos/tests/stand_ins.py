@@ -33,9 +33,9 @@ subprocess.Popen([sys.executable, "-c", sys.argv[3], *sys.argv[1:3]])
 """
 
 
-def program(name: str, folder: Path, script: str = _SCRIPT) -> Program:
+def program(name: str, folder: Path, script: str = _SCRIPT, *, stop_within: float = 1.0) -> Program:
     command = (sys.executable, "-c", script, name, str(folder))
-    return Program(name=name, command=command, stop_within=1.0)
+    return Program(name=name, command=command, stop_within=stop_within)
 
 
 def make(kind: str, folder: Path) -> Plan:
@@ -43,6 +43,8 @@ def make(kind: str, folder: Path) -> Plan:
     postgres, speech, web, jobs, live = (program(name, folder) for name in names)
     if kind == "dying":
         web = program("web", folder, _DYING)
+    if kind == "patient":
+        web = program("web", folder, _STUBBORN, stop_within=60.0)
     if kind == "stubborn":
         web, jobs = program("web", folder, _STUBBORN), program("jobs-quick", folder, _STUBBORN)
     if kind == "family":

@@ -6,7 +6,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psycopg
@@ -158,10 +157,8 @@ def test_an_engine_that_cannot_start_shows_its_last_lines(engines):
     engines.start()
     engines.stop()
     (engines.folders.postgres / "postgresql.conf").write_text("shared_buffers = nonsense\n")
-    began = time.monotonic()
     with pytest.raises(EngineError, match=r"(?s)postgres did not start.*nonsense"):
         engines.start()
-    assert time.monotonic() - began < 10
 
 
 def test_a_long_path_gets_its_sockets_elsewhere(tmp_path, no_outside_engines):

@@ -307,20 +307,18 @@ async def test_late_work_is_refused(server):
 
 
 async def test_who_hangs_up_leaves_the_queue(server):
-    """Four batch jobs fill the queue; when they hang up there is room for another at once."""
+    """Eight batch jobs fill the queue; when they hang up there is room for another at once."""
     batch = {"X-Athos-Priority": "batch"}
     tasks = [
         asyncio.create_task(server.speak(LINE * 5, "am_onyx", "kokoro", headers=batch))
-        for _ in range(4)
+        for _ in range(8)
     ]
     await asyncio.sleep(0.3)
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
     await asyncio.sleep(0.1)
-    started = time.monotonic()
-    await server.speak("Sure.", "am_onyx", "kokoro", headers=batch)
-    assert time.monotonic() - started < 20  # the four would have taken far longer
+    await server.speak("Sure.", "am_onyx", "kokoro", headers=batch)  # a ninth would be refused
 
 
 async def test_a_live_piece_overtakes_long_work(server):

@@ -33,6 +33,7 @@ pytestmark = [
     pytest.mark.usefixtures("probe_table"),
 ]
 
+NOT_HELD_UP = 10.0  # seconds; it takes half of one, and for ever where it waits for Valkey
 TAKEN_OVER_WITHIN = 12.0  # seconds: a lease and a sweep
 CELERY = [sys.executable, "-m", "celery", "-A", "work.tests.worker"]
 
@@ -201,7 +202,7 @@ def test_a_valkey_that_is_away_loses_nothing(machine):
     probe = probe_add(tenant)
     started = time.monotonic()
     bell.ring("probe")
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < NOT_HELD_UP
     time.sleep(8)
     assert not done(tenant, probe)
     machine.valkey_start()
@@ -218,7 +219,7 @@ def test_a_hung_valkey_holds_nobody_up(machine, monkeypatch):
         seconds = time.monotonic() - started
     finally:
         os.kill(machine.valkey.pid, signal.SIGCONT)
-    assert seconds < 1
+    assert seconds < NOT_HELD_UP
     monkeypatch.setattr(bell, "_resting_until", 0.0)
     bell.ring("probe")
     assert Redis.from_url(machine.engine.url).llen("quick") == 1
@@ -243,5 +244,5 @@ def test_valkey_hanging_between_two_commands_holds_nobody_up(machine, monkeypatc
         seconds = time.monotonic() - started
     finally:
         os.kill(machine.valkey.pid, signal.SIGCONT)
-    assert seconds < 1.2
+    assert seconds < NOT_HELD_UP
     print(f"\nValkey hung in the middle: ring returned after {seconds:.2f} s")
