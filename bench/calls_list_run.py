@@ -28,7 +28,8 @@ from bench.many_calls import calls_copy, superuser  # noqa: E402
 from bench.paced import load  # noqa: E402
 from bench.plans import Plan, plans_kept  # noqa: E402
 from calls.history.filters import CallFilters, Cursor  # noqa: E402
-from calls.history.listing import Page, Reader, calls_recent, calls_scored  # noqa: E402
+from calls.history.listing import Page, Reader, calls_scored  # noqa: E402
+from calls.history.search import CallSearch, calls_search  # noqa: E402
 from calls.models import Call  # noqa: E402
 from calls.tests.making import API, make_drill, make_integrator  # noqa: E402
 from calls.tests.making_calls import add_scorecard, add_transcript  # noqa: E402
@@ -217,9 +218,9 @@ def _pages(world: World, key: str, query: dict[str, str]) -> Callable[[], None]:
 
 def _pages_recent(reader: Reader) -> Callable[[], None]:
     def read() -> None:
-        page = calls_recent(reader=reader, limit=LIMIT)
+        page = calls_search(reader=reader, search=CallSearch(), limit=LIMIT).page
         if page.next_cursor:
-            calls_recent(reader=reader, limit=LIMIT, cursor=page.next_cursor)
+            calls_search(reader=reader, search=CallSearch(), limit=LIMIT, cursor=page.next_cursor)
 
     return read
 
@@ -374,7 +375,8 @@ def load_report(world: World, port: int, rate: int, seconds: int) -> bool:
         f"{calls}?{since}&cursor={quote(str(_cursor_of_page(world, filters, number)))}"
         for number in chance.sample(range(2, world.scored // LIMIT), 20)
     ]
-    recent = calls_recent(reader=world.reader("all"), limit=25).next_cursor or ""
+    first = calls_search(reader=world.reader("all"), search=CallSearch(), limit=25).page
+    recent = first.next_cursor or ""
     key = {name: {"Authorization": f"Bearer {secret}"} for name, secret in world.keys.items()}
     kinds: list[tuple[str, list[str], dict[str, str]]] = [
         ("GET /calls, first page", [f"{calls}?{since}"], key["all"]),

@@ -3,6 +3,8 @@
 import uuid
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models import F, Q
 
@@ -160,6 +162,20 @@ class Call(TenantRow, DueRow):
             models.Index(
                 fields=["tenant", "agency", "mode", "-created_at", "-id"],
                 name="call_newest_made_of_agency",
+            ),
+            models.Index(
+                fields=["tenant", "mode", "drill_key", "-created_at", "-id"],
+                name="call_newest_made_of_drill",
+            ),
+            models.Index(
+                fields=["tenant", "mode", "stage", "-created_at", "-id"],
+                name="call_newest_made_unscored",
+                condition=~Q(stage="scored"),
+            ),
+            models.Index(
+                fields=["tenant", "mode", "overall"],
+                name="call_of_score",
+                condition=Q(overall__isnull=False),
             ),
             *(
                 models.Index(
@@ -386,6 +402,22 @@ class TranscriptLine(TenantRow):
                 condition=Q(end_time__gte=F("start_time")), name="transcript_line_times"
             ),
         ]
+
+
+class TranscriptWords(TenantRow):
+    """The words of a whole transcript, for searching; both sides together.
+
+    Row security would switch its index off, so it is used by the function `calls_saying` alone.
+    The tenant's id stands among the words: no other tenant's calls are looked at.
+    """
+
+    call = models.OneToOneField(
+        Call, on_delete=models.CASCADE, related_name="words", db_constraint=False
+    )
+    words = SearchVectorField()
+
+    class Meta:
+        indexes = [GinIndex(fields=["words"], name="transcript_words", fastupdate=False)]
 
 
 class Recording(TenantRow):

@@ -8,7 +8,7 @@ from calls.erasure.api import ErasureApi, RepEraseApi, RetentionApi
 from calls.history.recording_links import PATH
 from calls.sandbox.api import SandboxCallApi
 from calls.usage.api import UsageApi
-from calls.views import embed, pages
+from calls.views import embed, lists, pages
 from calls.views.recordings import RecordingApi
 
 API = "api/external/v1/"
@@ -30,7 +30,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("embed/v1/call/consent", embed.EmbedConsentApi.as_view(), name="embed-consent"),
     path("embed/v1/call/scorecard", embed.EmbedScorecard.as_view(), name="embed-scorecard"),
     path(PATH + "<str:sealed>", RecordingApi.as_view(), name="recording"),
-    path("calls", pages.call_pages, name="call-pages"),
+    path("calls", lists.call_pages, name="call-pages"),
+    path("calls/export.csv", lists.calls_export, name="calls-export"),
     path("embedding", pages.embedding_page, name="embedding-page"),
     path("calls/<str:call_id>", pages.call_page, name="call-page"),
 ]

@@ -25,6 +25,7 @@ from calls.models import (
     RecordingPart,
     RetentionRound,
     TranscriptLine,
+    TranscriptWords,
     Turn,
 )
 from calls.services.telling import Deletion, tell_recording_deleted
@@ -118,7 +119,7 @@ def _transcripts(claim: Claim[RetentionRound], policy: Retention, until: float) 
             )
             if not calls:
                 return True
-            for model in (Turn, TranscriptLine, HeardChunk):
+            for model in (Turn, TranscriptLine, TranscriptWords, HeardChunk):
                 model.objects.for_tenant(claim.tenant_id).filter(call_id__in=calls).delete()
             scorecards_forget(tenant_id=claim.tenant_id, call_ids=calls)
             Call.objects.filter(pk__in=calls).update(transcript_expired_at=Now(), updated_at=Now())

@@ -18,6 +18,7 @@ ERASED: Mapping[str, str] = {
     "calls_sandboxcall": "sandboxCalls",
     "calls_sessiontoken": "sessionTokens",
     "calls_transcriptline": "transcriptLines",
+    "calls_transcriptwords": "transcriptWords",
     "calls_turn": "turns",
     "scoring_override": "overrides",
     "scoring_scorecard": "scorecards",

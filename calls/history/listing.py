@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from calls.history.filters import CallFilters, Cursor
-from calls.models import Call, Drill
-from scoring.models import Scorecard
+from calls.models import Call
 from tenants.isolation import tenant_scope
 from tenants.models import Agency
 
@@ -53,7 +52,7 @@ class Reader:
 
     def calls(self) -> QuerySet[Call]:
         """The calls that this reader may see. Needs the scope."""
-        rows = _of_mode(self)
+        rows = calls_of_mode(self)
         return rows.filter(agency_id__in=self.agencies) if self.agencies else rows
 
 
@@ -77,13 +76,13 @@ def calls_scored(
     place = Cursor.read(cursor, list_digest=digest) if cursor is not None else None
     with reader.scope():
         as_of = place.as_of if place else _now(settled=filters.scored_from is not None)
-        rows = _of_mode(reader).filter(stage=Call.Stage.SCORED, scored_at__lte=as_of)
+        rows = calls_of_mode(reader).filter(stage=Call.Stage.SCORED, scored_at__lte=as_of)
         rows = _after(_filtered(rows, filters), filters, place).only(*ROW)
         agencies = _agencies(reader, filters)
         if filters.external_user_id is not None and agencies is not None:
             rows, agencies = rows.filter(agency_id__in=agencies), None  # one rep's are few
         order = ("scored_at", "id") if filters.scored_from else ("-ended_at", "-id")
-        found = _first(rows, order, limit + 1, agencies)
+        found = calls_first(rows, order, limit + 1, agencies)
     page = found[:limit]
     if len(found) <= limit:
         return Page(page, None)
@@ -92,32 +91,7 @@ def calls_scored(
     return Page(page, Cursor(as_of, _known(at), last.pk).write(list_digest=digest))
 
 
-def calls_recent(*, reader: Reader, limit: int, cursor: str | None = None) -> Page:
-    """A page of the reader's calls at whatever stage, the newest first, for people."""
-    digest = f"recent:{reader.tenant_id}:{reader.mode}"
-    place = Cursor.read(cursor, list_digest=digest) if cursor else None
-    with reader.scope():
-        titles = Prefetch("drill", Drill.objects.with_catalogue().only("title"))
-        rows = _of_mode(reader).prefetch_related("rep", "agency", titles)
-        if place:
-            same = Q(created_at=place.at, id__lt=place.row_id)
-            rows = rows.filter(Q(created_at__lt=place.at) | same, created_at__lte=place.at)
-        found = _first(rows, ("-created_at", "-id"), limit + 1, reader.agencies or None)
-    page = found[:limit]
-    if len(found) <= limit:
-        return Page(page, None)
-    last = page[-1].created_at
-    return Page(page, Cursor(last, last, page[-1].pk).write(list_digest=digest))
-
-
-def overall_scores(*, tenant_id: uuid.UUID, call_ids: list[uuid.UUID]) -> dict[uuid.UUID, int]:
-    """The points of each call that has a scorecard, by the newest one."""
-    with tenant_scope(tenant_id):
-        cards = Scorecard.objects.for_tenant(tenant_id).filter(call_id__in=call_ids)
-        return dict(cards.order_by("version").values_list("call_id", "overall"))
-
-
-def _of_mode(reader: Reader) -> QuerySet[Call]:
+def calls_of_mode(reader: Reader) -> QuerySet[Call]:
     return Call.objects.for_tenant(reader.tenant_id).filter(mode=reader.mode)
 
 
@@ -143,7 +117,7 @@ def _agencies(reader: Reader, filters: CallFilters) -> tuple[uuid.UUID, ...] | N
     return tuple(named.values_list("pk", flat=True))
 
 
-def _first(
+def calls_first(
     rows: QuerySet[Call], order: tuple[str, str], count: int, agencies: Sequence[uuid.UUID] | None
 ) -> list[Call]:
     """The first in that order, of all or of some agencies.

@@ -1,16 +1,28 @@
 """What the work after a call keeps: recognised chunks, the transcript, the recording."""
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connection
 from django.db.models.functions import Now
 
-from calls.models import Call, HeardChunk, Recording, TranscriptLine
+from calls.models import Call, HeardChunk, Recording, TranscriptLine, TranscriptWords
 from calls.services.ledger import ledger_keep
 from calls.services.outcomes import call_fail
 from work.bell import ring
 from work.claims import Claim
+
+LONGEST_SEARCHED = 500_000  # characters; PostgreSQL's own limit is 1 MiB of words
+_WORDS = """
+    INSERT INTO calls_transcriptwords (id, tenant_id, call_id, words)
+    SELECT %s, tenant_id, call_id,
+        to_tsvector('pg_catalog.english', left(string_agg(text, ' ' ORDER BY number), %s))
+            || array_to_tsvector(ARRAY[tenant_id::text])
+    FROM calls_transcriptline WHERE tenant_id = %s AND call_id = %s
+    GROUP BY tenant_id, call_id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +59,7 @@ def call_transcribed(
             TranscriptLine(tenant_id=call.tenant_id, call_id=call.pk, number=number, **values)
             for number, values in enumerate(lines, start=1)
         )
+        words_keep(call=call)
         HeardChunk.objects.filter(call_id=call.pk).delete()
         _recording_keep(call, recording)
         ledger_keep(call=call)
@@ -56,6 +69,13 @@ def call_transcribed(
         call.stage, call.due_at = Call.Stage.TRANSCRIBED, Now()
         call.save(update_fields=["stage", "due_at", "updated_at"])
         ring("score")
+
+
+def words_keep(*, call: Call) -> None:
+    """Make the call's transcript searchable, as it is now. Needs the tenant's scope."""
+    TranscriptWords.objects.filter(call_id=call.pk).delete()
+    with connection.cursor() as cursor:
+        cursor.execute(_WORDS, [uuid.uuid4(), LONGEST_SEARCHED, call.tenant_id, call.pk])
 
 
 def _recording_keep(call: Call, recording: RecordingFile | None) -> None:

@@ -13,6 +13,7 @@ from django.core.files.base import ContentFile
 from django.utils import timezone
 
 from calls.models import Call, Drill, Recording, TranscriptLine
+from calls.services.transcripts import words_keep
 from scoring.models import Rubric, Scorecard, Verdict
 from scoring.tests.making import check_content, rubric_content
 from tenants.isolation import CATALOGUE, tenant_scope
@@ -101,6 +102,7 @@ def add_transcript(call: Call, lines: list[tuple[str, str]] = LINES) -> None:
             )
             for number, (role, text) in enumerate(lines)
         )
+        words_keep(call=call)
 
 
 def add_recording(call: Call, content: bytes | None = None, seconds: float = 30.0) -> Recording:

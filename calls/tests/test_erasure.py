@@ -159,7 +159,8 @@ def test_an_erased_call_is_gone_from_every_store(acme, storage):
     assert done["status"] == "finished" and done["finishedAt"] and len(done["signature"]) == 64
     assert done["counts"] == {
         "calls": 1, "files": 3, "heardChunks": 1, "recordingParts": 1, "recordings": 1,
-        "scorecards": 1, "sessionTokens": 1, "transcriptLines": 6, "turns": 1, "verdicts": 3,
+        "scorecards": 1, "sessionTokens": 1, "transcriptLines": 6,
+        "transcriptWords": 1, "turns": 1, "verdicts": 3,
         "webhookAttempts": 1, "webhookDeliveries": 1, "webhookEvents": 1,
     }  # fmt: skip
     assert set(done["counts"]) <= {*ERASED.values(), "files"}

@@ -140,6 +140,7 @@ ROUTES: dict[str, Route] = {
     },
     "/media/v1/recordings/<str:sealed>": _get(ANYBODY, strangers=False),
     "/calls": _get(MEMBER),
+    "/calls/export.csv": _get(MEMBER),
     "/calls/<str:call_id>": _get(MEMBER),
     "/embedding": _get(MEMBER),
     "/developers/keys": _get(WHOLE_MEMBER),

@@ -94,10 +94,11 @@ REDEEM = V1 + "/roleplay/session"
 
 SOURCE_GUARDS = [
     # --- explicit filters: the tenant ------------------------------------------------------------
-    _filter(f"{LISTING}:_of_mode", ".for_tenant(reader.tenant_id)", routes=(LISTS, CALL, PAGES)),
+    _filter(
+        f"{LISTING}:calls_of_mode", ".for_tenant(reader.tenant_id)", routes=(LISTS, CALL, PAGES)
+    ),
     _filter(f"{DETAIL}:call_of_ticket", ".for_tenant(tenant_id)", doors=("follow",)),
     _filter(f"{DETAIL}:recording_of", ".for_tenant(tenant_id)", doors=("recording",)),
-    _filter(f"{LISTING}:overall_scores", ".for_tenant(tenant_id)", doors=("scores",)),
     _filter("scoring.selectors:scorecard_of", ".for_tenant(tenant_id)", doors=("scorecard",)),
     _filter("calls.selectors:call_joinable", ", tenant_id=tenant_id", doors=("join",)),
     _filter("calls.services.slots:slot_ensure", ", tenant_id=tenant_id", doors=("place",)),
@@ -162,7 +163,7 @@ SOURCE_GUARDS = [
         "if False:",
         routes=(V1 + "/erasures/<str:erasure_id>",),
     ),
-    SourceGuard(f"{LISTING}:_of_mode", ".filter(mode=reader.mode)", routes=(LISTS, CALL)),
+    SourceGuard(f"{LISTING}:calls_of_mode", ".filter(mode=reader.mode)", routes=(LISTS, CALL)),
     SourceGuard(
         f"{REQUESTS}:_visible",
         ".filter(mode=caller.mode)",

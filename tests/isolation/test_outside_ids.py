@@ -14,7 +14,6 @@ from django.db import transaction
 
 from athos.celery import app
 from calls.history.detail import call_of_ticket, recording_of
-from calls.history.listing import overall_scores
 from calls.history.practice import practice_find
 from calls.models import LiveSlot
 from calls.selectors import call_joinable
@@ -86,7 +85,6 @@ DOORS: dict[str, Found] = {
     "take": taken,
     "follow": lambda t, s: call_of_ticket(tenant_id=t, call_id=s.calls["one"].pk),
     "recording": lambda t, s: recording_of(tenant_id=t, call_id=s.calls["one"].pk),
-    "scores": lambda t, s: overall_scores(tenant_id=t, call_ids=[s.calls["one"].pk]),
     "scorecard": lambda t, s: scoped(scorecard_of)(t, call_id=s.calls["one"].pk),
     "score": lambda t, s: scoped(score_for_api)(t, call_id=s.calls["one"].pk),
     "drill": lambda t, s: practice_find(drill_key=s.ids["drill"]["all"], tenant_id=t),
