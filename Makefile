@@ -120,12 +120,12 @@ prove-tools:
 		else echo "Without coturn and iptables the proofs of network paths are skipped."; fi; fi
 
 test-tools:
-	@if ! command -v chromium chromium-browser google-chrome >/dev/null || ! [ -d /usr/share/pocketsphinx/test ]; then \
+	@if ! command -v chromium chromium-browser google-chrome >/dev/null || ! command -v firefox-esr >/dev/null || ! [ -d /usr/share/pocketsphinx/test ]; then \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			echo "Installing Chromium and recorded speech"; apt-get -qq update; \
-			DEBIAN_FRONTEND=noninteractive apt-get -qq install -y chromium pocketsphinx-testdata >/dev/null; \
+			echo "Installing Chromium, Firefox and recorded speech"; apt-get -qq update; \
+			DEBIAN_FRONTEND=noninteractive apt-get -qq install -y chromium firefox-esr pocketsphinx-testdata >/dev/null; \
 		else \
-			echo "The tests need Chromium and Debian's pocketsphinx-testdata: install them, or run as root."; exit 1; \
+			echo "The tests need Chromium, firefox-esr and Debian's pocketsphinx-testdata: install them, or run as root."; exit 1; \
 		fi; \
 	fi
 

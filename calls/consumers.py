@@ -166,7 +166,7 @@ class SignallingConsumer(AsyncWebsocketConsumer):
                 self.offer, self.trickled = message, []
                 self._looking = asyncio.create_task(self._look_for_another())
                 await self._to_worker("offer", message)
-            case "end" | "talk" as kind:
+            case "end" | "talk" | "pause" as kind:
                 await self._to_worker(kind, message)
 
     async def _look_for_another(self) -> None:

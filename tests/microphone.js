@@ -7,7 +7,7 @@
   const both = context.createChannelMerger(2);
   const chunks = [];
   let began; // clock time of the first sample kept
-  const remote = { lastSound: -1, utterances: 0, silentSince: 0 };
+  const remote = { firstSound: -1, lastSound: -1, utterances: 0, silentSince: 0 };
   const LOUD = 0.004; // RMS of 10 ms
 
   const worklet = `registerProcessor("keep", class extends AudioWorkletProcessor {
@@ -37,6 +37,7 @@
         for (let i = start; i < start + 480; i++) sum += data.ear[i] ** 2;
         if (Math.sqrt(sum / 480) < LOUD) continue;
         const at = data.at - (4800 - start) / RATE;
+        if (remote.utterances === 0) remote.firstSound = at;
         if (at - remote.lastSound > 0.6) remote.utterances++;
         remote.lastSound = at;
       }
@@ -50,10 +51,13 @@
     silence.start();
   })();
 
+  window.tracks = []; // all that were given out
   navigator.mediaDevices.getUserMedia = async () => {
     await context.resume();
     await ready;
-    return mouth.stream.clone();
+    const stream = mouth.stream.clone();
+    window.tracks.push(...stream.getTracks());
+    return stream;
   };
 
   const Original = window.RTCPeerConnection;
@@ -85,6 +89,12 @@
       source.start(start);
       await new Promise((done) => (source.onended = done));
       return { start, end: start + buffer.duration };
+    },
+    /** As if the browser had ended the track. */
+    unplug() {
+      const lost = window.tracks.at(-1);
+      lost.stop();
+      lost.dispatchEvent(new Event("ended"));
     },
     state: () => ({ now: context.currentTime, ...remote }),
     /** Both channels as 16-bit samples, and the clock time of the first. */

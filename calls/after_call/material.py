@@ -73,7 +73,8 @@ def _seconds(call: Call, tapes: Iterable[ChannelTape]) -> float:
 
 
 def _said(turn: Turn) -> Said:
-    lag = float(turn.latency.get("total", 0.0)) / 1000
+    # What is no silence of the rep's: our answer's time, and a pause that the rep asked for.
+    lag = (float(turn.latency.get("total", 0.0)) + float(turn.latency.get("paused", 0.0))) / 1000
     return Said(turn.text, turn.start_time, turn.end_time, turn.interrupted, lag)
 
 

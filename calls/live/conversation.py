@@ -186,6 +186,22 @@ class Conversation:
             self._answer(_again(lost), None)
         self.playout.resume()
 
+    def go_on(self, since: float) -> None:
+        """The rep paused the call then: what was being said begins again, no wait counts."""
+        self.line_up(since)
+        paused = self._around.now() - since
+        self._quiet_since += paused
+        waiting = self._answering
+        if waiting is not None and (self._reply is None or self._reply.started_at is None):
+            waiting.heard = replace(waiting.heard, end=waiting.heard.end + paused)
+            waiting.marks = {step: at + paused for step, at in waiting.marks.items()}
+
+    def tell_who_speaks(self) -> None:
+        """To a browser that has just come back: what it was told before may not have reached it."""
+        persona = self._reply is not None and self._reply.started_at is not None
+        self._around.notify({"type": "userSpeaking", "speaking": self._turns.rep_speaking})
+        self._around.notify({"type": "personaSpeaking", "speaking": persona})
+
     def button(self, *, pressed: bool | None) -> None:
         """The rep's press-to-talk button; None when it is not used any more."""
         self.carry_out(self._turns.button(pressed=pressed))

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from calls import metrics
@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 LINE_DOWN_AFTER = 1.5  # seconds without a packet from the browser
 NETWORK_LOST_AFTER = 30.0
+PAUSED_AT_MOST = 600.0  # then the call goes on by itself
 CONNECT_WITHIN = 30.0  # seconds from the first offer to the first connection
 WRITE_QUEUE = 256  # turns and parts waiting for the database
 DRAIN_SECONDS = 10.0
@@ -105,6 +106,8 @@ class Session:
         self._heard_at = clock()  # when the last packet of any connection came
         self._turn_number = carried.turns if carried is not None else 0
         self._line_down_since: float | None = None
+        self._paused_since: float | None = None
+        self._paused = 0.0  # seconds since the last turn was kept
         self._standing: Mapping[str, Any] | None = None  # where it is handed over
         self._build(engines)
         self._own(self._expect_connection())
@@ -167,6 +170,27 @@ class Session:
         if self._began is not None and (pressed is None or isinstance(pressed, bool)):
             self._conversation.button(pressed=pressed)
 
+    def pause(self, paused: object) -> None:
+        """The rep pauses the call, or goes on. Nothing is heard, said or recorded meanwhile; the
+        time of the call runs on. Anything but a truth value is ignored."""
+        if self._began is None or not isinstance(paused, bool):
+            return
+        if not paused:
+            self._go_on()
+        elif self._paused_since is None:
+            self._paused_since = self.now
+            self._conversation.line_down()
+        self._tell_pause()
+
+    def _go_on(self) -> None:
+        since, self._paused_since = self._paused_since, None
+        if since is not None:
+            self._paused += self.now - since
+            self._conversation.go_on(since)
+
+    def _tell_pause(self) -> None:
+        self._notify({"type": "paused", "paused": self._paused_since is not None})
+
     async def candidate(self, candidate: Mapping[str, Any]) -> None:
         line = self._coming or self._line
         if line is not None:
@@ -193,6 +217,9 @@ class Session:
         self._notify({"type": "ready", "persona": {"name": self.brief.persona_name}})
         if former is None:
             self._first_connected()
+        else:
+            self._conversation.tell_who_speaks()
+            self._tell_pause()
 
     def _first_connected(self) -> None:
         self._heard_at = self._clock()
@@ -219,6 +246,8 @@ class Session:
             return
         if packet.payload is not None:
             self._heard_at = self._clock()
+        if self._paused_since is not None:
+            return
         self._pipeline.microphone(
             packet=packet.payload,
             samples=packet.samples,
@@ -226,7 +255,7 @@ class Session:
         )
 
     def _next_packet(self, peer: Peer, due: float) -> bytes | None:
-        if self._began is None or not self._carries(peer):
+        if self._began is None or not self._carries(peer) or self._paused_since is not None:
             return None
         metrics.frame_sent(self._clock() - due)
         return self._pipeline.next_packet(due - self._began)
@@ -245,8 +274,14 @@ class Session:
             if self.now > self.brief.max_seconds:
                 self._end_soon("ceiling")
             self._watch_line()
-            if self._line_down_since is None:
+            self._watch_pause()
+            if self._line_down_since is None and self._paused_since is None:
                 self._conversation.watch_silence()
+
+    def _watch_pause(self) -> None:
+        if self._paused_since is not None and self.now - self._paused_since > PAUSED_AT_MOST:
+            self._go_on()
+            self._tell_pause()
 
     def _watch_line(self) -> None:
         silent = self._clock() - self._heard_at
@@ -356,6 +391,9 @@ class Session:
         number = self._turn_number
         self._turn_number += 1
         standing = self._standing or self._conversation.standing()
+        if self._paused:
+            turn = replace(turn, latency={**turn.latency, "paused": 1000 * self._paused})
+            self._paused = 0.0
         self._write(lambda: self._log.turn(number, turn, standing))
 
     def _write(self, write: Callable[[], Awaitable[None]]) -> None:

@@ -290,6 +290,8 @@ class Worker:
             await session.candidate(message["body"].get("candidate") or {})
         elif message["type"] == "talk":
             session.talk(message["body"].get("pressed"))
+        elif message["type"] == "pause":
+            session.pause(message["body"].get("paused"))
         elif message["type"] == "end":
             await session.end("rep_ended")
 

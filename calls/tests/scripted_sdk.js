@@ -41,6 +41,10 @@ export const AthosRoleplay = {
       resumeAudio: async () => {},
       inputLevel: () => (session.muted ? 0 : 0.6),
       connectionQuality: () => ({ quality: "good" }),
+      pressToTalk: async (pressed) => (session.pressed = pressed),
+      pause: async () => emit("pause", { paused: true }),
+      resume: async () => emit("pause", { paused: false }),
+      onPause: (callback) => (listeners.pause ??= []).push(callback),
       onCaption: (callback) => (listeners.caption ??= []).push(callback),
     };
     window.__session = session;

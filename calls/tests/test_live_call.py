@@ -262,6 +262,48 @@ async def test_with_press_to_talk_only_what_is_said_while_pressed_is_heard(setti
     assert [t.text for t in turns if t.role == "user"] == ["While pressed."]
 
 
+async def test_a_paused_call_stands_still(setting, tmp_path):
+    """Nothing is heard, said or recorded; then the sentence that was cut is said again."""
+    tenant, key = setting
+    async with live_worker(tmp_path, texts=["Back again."]):
+        browser = Browser(await in_thread(redeem, key))
+        await browser.call()
+        await browser.until("personaSpeaking")
+        await asyncio.sleep(0.8)
+        await browser.say(type="pause", paused="yes")  # no truth value: ignored
+        await browser.say(type="pause", paused=True)
+        assert (await browser.until("paused"))["paused"] is True
+        tone = (9000 * np.sin(np.arange(24_000) * 0.06)).astype(np.int16)
+        browser.rtc.microphone.say(encode_clip(tone))
+        before = len(browser.messages)
+        await asyncio.sleep(3.0)  # longer than a line may be silent, or a turn takes to end
+        await browser.say(type="pause", paused=False)
+        assert (await browser.until("paused"))["paused"] is False
+        since = [m for m in browser.messages[before:] if m["type"] != "paused"]
+        assert since == []
+        browser.rtc.microphone.say(encode_clip(tone))
+        while [m["type"] for m in browser.messages].count("personaSpeaking") < 3:
+            await browser.next()
+        await asyncio.sleep(0.6)
+        await browser.say(type="pause", paused=True)
+        await browser.until("paused")
+        await asyncio.sleep(1.0)
+        await browser.say(type="end")
+        ended = await browser.until("ended")
+        await browser.close()
+    call, turns, parts = await in_thread(the_call, tenant)
+    assert [t.text for t in turns if t.role == "user"] == ["Back again."]
+    assert sum(t.latency.get("paused", 0.0) for t in turns) >= 2_900
+    answer = turns[-1]
+    assert answer.role == "assistant" and answer.latency["total"] < 2_900
+    seconds = (call.ended_at - call.started_at).total_seconds()
+    assert ended["durationSec"] == round(seconds) >= 5
+    for channel in ("rep", "persona"):
+        mine = [part for part in parts if part.channel == channel]
+        assert sum(part.duration for part in mine) <= seconds + 0.5
+        assert max(part.offset + part.duration for part in mine) <= seconds + 0.5
+
+
 async def test_a_second_connection_takes_the_call_over_and_tells_the_first(setting, tmp_path):
     tenant, key = setting
     async with live_worker(tmp_path):

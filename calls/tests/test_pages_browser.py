@@ -263,33 +263,62 @@ def test_what_the_rep_can_do_on_the_call(browser, frame_of, acme):
         assert guest.console == []
 
 
+def test_a_rep_can_pause_and_a_lost_microphone_is_told(browser, frame_of, acme):
+    with visitor(browser, width=375) as guest:
+        frame = frame_of(guest)
+        start_call(frame)
+        frame.get_by_role("button", name="Pause").click()
+        frame.get_by_role("status").get_by_text("nobody is heard or recorded").wait_for()
+        assert frame.get_by_role("button", name="Mute").is_disabled()
+        accessible(guest)
+        guest.look("embed-375-light-10-paused")
+        frame.get_by_role("button", name="Go on").click()
+        frame.get_by_text("nobody is heard or recorded").wait_for(state="hidden")
+        assert frame.get_by_role("button", name="Mute").is_enabled()
+        session = "window.__session"
+        inner(guest).evaluate(f"window.__level = {session}.inputLevel; 0")
+        inner(guest).evaluate(f"{session}.inputLevel = () => 0; 0")
+        emit(guest, "error", {"code": "MIC_DEVICE_DISCONNECTED", "message": "Gone."})
+        frame.get_by_role("alert").get_by_text("Your microphone is gone").wait_for()
+        guest.look("embed-375-light-11-microphone-gone")
+        inner(guest).evaluate(f"{session}.inputLevel = window.__level; 0")  # it came back
+        frame.get_by_text("Your microphone is gone").wait_for(state="hidden")
+        emit(guest, "error", {"code": "NETWORK_LOST", "message": "Lost."})
+        end(acme)
+        emit(guest, "ended", {"callId": "athos_call_x", "durationSec": 37})
+        frame.get_by_text("The connection was away for half a minute").wait_for()
+        guest.look("embed-375-light-12-lost")
+        assert guest.console == []
+
+
 def test_in_a_noisy_room_the_rep_presses_to_talk(browser, frame_of, acme):
     with visitor(browser, width=375, dark=True) as guest:
         frame = frame_of(guest)
         start_call(frame)
         frame.get_by_role("button", name="Press to talk").click()
-        assert muted(guest) is True
+        assert pressed(guest) is False
         hold = frame.get_by_role("button", name="Hold to talk")
         hold.hover()
         guest.page.mouse.down()
         frame.get_by_role("button", name="You are heard").wait_for()
-        assert muted(guest) is False
+        assert pressed(guest) is True
         guest.look("embed-375-dark-9-press-to-talk")
         guest.page.mouse.up()
         hold.wait_for()
-        assert muted(guest) is True
+        assert pressed(guest) is False
         inner(guest).evaluate("document.activeElement.blur()")
         guest.page.keyboard.down("Space")
-        assert muted(guest) is False
+        assert pressed(guest) is True
         guest.page.keyboard.up("Space")
-        assert muted(guest) is True
+        assert pressed(guest) is False
         frame.get_by_role("button", name="Press to talk").click()
-        assert muted(guest) is False
+        assert pressed(guest) is None
         accessible(guest)
 
 
-def muted(guest):
-    return inner(guest).evaluate("window.__session.muted")
+def pressed(guest):
+    """What the server was told of the button."""
+    return inner(guest).evaluate("window.__session.pressed")
 
 
 @pytest.mark.prove
@@ -515,10 +544,10 @@ def test_the_whole_way_by_keyboard(browser, frame_of, acme):
         visible(frame, "live")
         assert inner(guest).evaluate("document.activeElement.textContent") == "On the call"
         reached = []
-        for _ in range(5):
+        for _ in range(6):
             guest.page.keyboard.press("Tab")
             reached.append(inner(guest).evaluate("document.activeElement.id"))
-        assert reached == ["mute", "press-to-talk", "caption", "end", "microphone"]
+        assert reached == ["mute", "press-to-talk", "pause", "caption", "end", "microphone"]
 
 
 def test_the_example_integrator_embeds_it(browser, site, acme, example_port, tmp_path):

@@ -2,7 +2,7 @@ import { networkLost, type AthosRoleplayError } from "./errors.js";
 import type { Microphone } from "./microphone.js";
 import { Peer } from "./peer.js";
 import { Playback } from "./playback.js";
-import { PROTOCOL_VERSION, type MessageOf, type ServerMessage } from "./protocol.js";
+import { PROTOCOL_VERSION, type ClientMessage, type MessageOf, type ServerMessage } from "./protocol.js";
 import { QualityWindow, type ConnectionQuality } from "./quality.js";
 import { Signalling } from "./signalling.js";
 import { PacketWatch } from "./watchdog.js";
@@ -51,6 +51,11 @@ export class Line {
     const { iceServers } = await within(joinMs, signal, networkLost, (limit) => this.#join(address, limit));
     signal.throwIfAborted(); // closed already: open nothing more
     return this.#connect(this.#makePeer(iceServers), signal);
+  }
+
+  /** Says something beside the audio. Lost where the socket is away. */
+  tell(message: ClientMessage): void {
+    this.#signalling?.send(message);
   }
 
   /** Ends the call on the server. Resolves with nothing: the answer comes through `onClosed`. */

@@ -2,6 +2,7 @@ import { abortError, AthosRoleplayError, CallOver, networkLost, TakenOver } from
 import { Line, type Address, type LineHandlers } from "./line.js";
 import type { Log } from "./log.js";
 import type { Microphone } from "./microphone.js";
+import type { ClientMessage } from "./protocol.js";
 import type { ConnectionQuality } from "./quality.js";
 import { childOf, sleep, within } from "./waiting.js";
 
@@ -18,6 +19,8 @@ const GIVE_UP_MS = 30_000;
 export interface LinesHandlers extends Pick<LineHandlers, "onMessage" | "onPlaybackBlocked"> {
   onReconnecting: () => void;
   onReconnected: () => void;
+  /** Another line carries the call: what was told the server may have to be told again. */
+  onNewLine: () => void;
   /** The end, and why: `CallOver`, `TakenOver`, or `NETWORK_LOST` after 30 s without sound. */
   onEnd: (reason: Error) => void;
 }
@@ -83,6 +86,11 @@ export class Lines {
     const reachable = [...this.#open].filter((line) => line.hasSocket);
     for (const line of reachable) line.end();
     return reachable.length > 0;
+  }
+
+  /** To the server. A line that comes later is told by whoever hears of it, see `onNewLine`. */
+  tell(message: ClientMessage): void {
+    this.#current?.tell(message);
   }
 
   /** No more sound of the persona, while the end is being confirmed. */
@@ -185,6 +193,7 @@ export class Lines {
     this.#failures = 0;
     if (old !== undefined) this.#drop(old);
     this.#setAudible(true);
+    if (old !== undefined) this.#handlers.onNewLine();
   }
 
   #drop(line: Line): void {

@@ -7,6 +7,8 @@ export type ClientMessage =
   | { type: "check"; token: string; version: number }
   | { type: "offer"; sdp: string }
   | { type: "candidate"; candidate: { candidate: string; sdpMid: string | null; sdpMLineIndex: number | null } }
+  | { type: "talk"; pressed: boolean | null }
+  | { type: "pause"; paused: boolean }
   | { type: "end" }
   | { type: "ping"; t: number };
 
@@ -17,6 +19,7 @@ export type ServerMessage =
   | { type: "personaSpeaking"; speaking: boolean }
   | { type: "userSpeaking"; speaking: boolean }
   | { type: "caption"; text: string }
+  | { type: "paused"; paused: boolean }
   | { type: "checked"; iceServers: RTCIceServer[] }
   | { type: "taken_over" }
   | { type: "ended"; callId: string; durationSec: number; reason?: string }
@@ -46,6 +49,7 @@ const FIELDS: Record<ServerMessage["type"], Fields> = {
   personaSpeaking: { speaking: isBoolean },
   userSpeaking: { speaking: isBoolean },
   caption: { text: isString },
+  paused: { paused: isBoolean },
   checked: { iceServers: Array.isArray },
   taken_over: {},
   ended: { callId: isString, durationSec: isNumber },

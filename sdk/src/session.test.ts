@@ -678,6 +678,91 @@ describe("a page", () => {
   });
 });
 
+describe("press-to-talk", () => {
+  const told = (): unknown[] => browser.socket.sent.filter(({ type }) => type === "talk").map(({ pressed }) => pressed);
+
+  it("tells the server when the button goes down and up, and sends sound only in between", async () => {
+    const { session } = await startLive();
+    expect(told()).toEqual([]);
+    await session.pressToTalk(false);
+    expect(browser.tracks[0]?.enabled).toBe(false);
+    await session.pressToTalk(true);
+    expect(browser.tracks[0]?.enabled).toBe(true);
+    expect(told()).toEqual([false, true]);
+    await session.pressToTalk(false);
+    expect(browser.tracks[0]?.enabled).toBe(false);
+    expect(told()).toEqual([false, true]); // the end of the word is on its way
+    await pass(200);
+    expect(told()).toEqual([false, true, false]);
+    await session.pressToTalk(null);
+    expect(browser.tracks[0]?.enabled).toBe(true);
+    expect(told()).toEqual([false, true, false, null]);
+  });
+
+  it("is told again to a server that has just taken the call", async () => {
+    const { session } = create();
+    await session.pressToTalk(false);
+    await Promise.all([session.connect(), pass(100)]);
+    expect(told()).toEqual([false]);
+    expect(browser.tracks[0]?.enabled).toBe(false);
+    browser.peer.flowing = false;
+    await pass(3_000);
+    expect(browser.sockets).toHaveLength(2);
+    expect(told()).toEqual([false]);
+  });
+
+  it("leaves no timer behind", async () => {
+    const { session } = await startLive();
+    await session.pressToTalk(true);
+    await session.pressToTalk(false);
+    await Promise.all([session.disconnect(), pass(10)]);
+    await expectNothingOpen();
+  });
+});
+
+describe("a pause", () => {
+  const told = (): unknown[] => browser.socket.sent.filter(({ type }) => type === "pause").map(({ paused }) => paused);
+
+  it("silences the microphone at once, and is what the server says it is", async () => {
+    const { session, heard } = await startLive();
+    const pauses: boolean[] = [];
+    const off = session.onPause(({ paused }) => pauses.push(paused));
+    await session.pause();
+    expect(browser.tracks[0]?.enabled).toBe(false);
+    expect(pauses).toEqual([]);
+    browser.socket.says({ type: "paused", paused: true });
+    await session.resume();
+    expect(browser.tracks[0]?.enabled).toBe(true);
+    browser.socket.says({ type: "paused", paused: false });
+    expect(told()).toEqual([true, false]);
+    expect(pauses).toEqual([true, false]);
+    off();
+    browser.socket.says({ type: "paused", paused: true });
+    expect(pauses).toEqual([true, false]);
+    expect(heard).toEqual([]);
+  });
+
+  it("ends when the server ends it", async () => {
+    const { session } = await startLive();
+    await session.pause();
+    browser.socket.says({ type: "paused", paused: true });
+    browser.socket.says({ type: "paused", paused: false });
+    expect(browser.tracks[0]?.enabled).toBe(true);
+  });
+
+  it("goes on over a new line, and leaves a rep muted who was", async () => {
+    const { session } = await startLive();
+    await session.mute();
+    await session.pause();
+    browser.peer.flowing = false;
+    await pass(3_000);
+    expect(browser.sockets).toHaveLength(2);
+    expect(told()).toEqual([true]);
+    await session.resume();
+    expect(browser.tracks[0]?.enabled).toBe(false);
+  });
+});
+
 describe("captions", () => {
   it("are asked for and told, and end with their listener", async () => {
     const { session, heard } = create({ captions: true });

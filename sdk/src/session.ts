@@ -8,6 +8,7 @@ import type { ConnectionQuality } from "./quality.js";
 import { redeem, type Redeemed, type RedeemRequest } from "./redeem.js";
 
 const GOODBYE_MS = 2_000; // how long the server may take to confirm the end
+const TAIL_MS = 120; // what was said before a button came up is still on its way
 
 export interface SessionOptions extends RedeemRequest {
   token: string;
@@ -35,6 +36,17 @@ export interface AthosRoleplaySession {
   unmute(): Promise<void>;
   /** For a click handler, after `AUDIO_PLAYBACK_BLOCKED`. */
   resumeAudio(): Promise<void>;
+  /**
+   * Press-to-talk, for noisy rooms: `true` while the button is down, `false` while it is up; then only what is
+   * said in between is heard, and letting go ends the turn. `null` goes back to talking freely.
+   */
+  pressToTalk(pressed: boolean | null): Promise<void>;
+  /** Both are silent until `resume()`, for ten minutes at most; the call's time runs on. `onPause` tells when. */
+  pause(): Promise<void>;
+  /** Goes on: the persona begins again the sentence that was cut. */
+  resume(): Promise<void>;
+  /** The server's word that the call stands still or goes on, also by itself. Returns what unsubscribes. */
+  onPause(callback: (pause: { paused: boolean }) => void): () => void;
   /** How loud the rep is at this moment, 0 to 1, for a level meter; 0 while muted and outside a call. */
   inputLevel(): number;
   /** How the line does; `undefined` outside a call. */
@@ -49,12 +61,15 @@ export class Session implements AthosRoleplaySession {
   readonly #options: SessionOptions;
   readonly #log: Log;
   readonly #emitter = new Emitter<AthosEventMap>();
-  readonly #captions = new Emitter<{ caption: { text: string } }>();
+  readonly #extras = new Emitter<{ caption: { text: string }; pause: { paused: boolean } }>();
   readonly #life = new AbortController();
   readonly #speaking = new Set<"personaSpeaking" | "userSpeaking">();
   #state: State = "idle";
   #deviceId: string | undefined;
   #muted = false;
+  #pressed: boolean | null = null;
+  #paused = false;
+  #letGo: ReturnType<typeof setTimeout> | undefined;
   #microphone: Microphone | undefined;
   #call: Redeemed | undefined;
   #lines: Lines | undefined;
@@ -111,12 +126,29 @@ export class Session implements AthosRoleplaySession {
 
   async mute(): Promise<void> {
     this.#muted = true;
-    this.#microphone?.setMuted(true);
+    this.#openOrMute();
   }
 
   async unmute(): Promise<void> {
     this.#muted = false;
-    this.#microphone?.setMuted(false);
+    this.#openOrMute();
+  }
+
+  async pressToTalk(pressed: boolean | null): Promise<void> {
+    const letsGo = this.#pressed === true && pressed === false;
+    this.#pressed = pressed;
+    this.#openOrMute();
+    clearTimeout(this.#letGo);
+    if (letsGo && this.#state === "live") this.#letGo = setTimeout(this.#tellPressed, TAIL_MS);
+    else this.#tellPressed();
+  }
+
+  async pause(): Promise<void> {
+    this.#setPaused(true);
+  }
+
+  async resume(): Promise<void> {
+    this.#setPaused(false);
   }
 
   async resumeAudio(): Promise<void> {
@@ -132,14 +164,18 @@ export class Session implements AthosRoleplaySession {
   }
 
   onCaption(callback: (caption: { text: string }) => void): () => void {
-    return this.#captions.on("caption", callback);
+    return this.#extras.on("caption", callback);
+  }
+
+  onPause(callback: (pause: { paused: boolean }) => void): () => void {
+    return this.#extras.on("pause", callback);
   }
 
   /** Microphone first: who says no has not spent the token. */
   async #join(signal: AbortSignal): Promise<{ name: string }> {
     signal.throwIfAborted(); // a listener of `connecting` may have disconnected
     this.#microphone = await Microphone.open(this.#deviceId, signal);
-    this.#microphone.setMuted(this.#muted);
+    this.#openOrMute();
     this.#microphone.onLost = (reason) => this.#report(reason);
     signal.throwIfAborted();
     const { apiBase, token, drillKey, filters, difficulty } = this.#options;
@@ -157,6 +193,7 @@ export class Session implements AthosRoleplaySession {
       onPlaybackBlocked: (error: AthosRoleplayError) => this.#report(error),
       onReconnecting: () => this.#onReconnecting(),
       onReconnected: () => this.#emitter.emit("reconnected"),
+      onNewLine: () => this.#tellAgain(),
       onEnd: (reason: Error) => this.#onEnd(reason),
     };
     return new Lines(address, microphone, handlers, this.#log);
@@ -169,7 +206,29 @@ export class Session implements AthosRoleplaySession {
     this.#lines?.keep(this.#life.signal).catch((cause: unknown) => {
       if (!this.#life.signal.aborted) this.#log("watching failed", { cause: String(cause) });
     });
+    this.#tellAgain();
     this.#emitter.emit("ready", { persona });
+  }
+
+  /** Whatever keeps the rep from being heard: sound that is not wanted does not leave the browser. */
+  #openOrMute(): void {
+    this.#microphone?.setMuted(this.#muted || this.#paused || this.#pressed === false);
+  }
+
+  #setPaused(paused: boolean): void {
+    this.#paused = paused;
+    this.#openOrMute();
+    if (this.#state === "live") this.#lines?.tell({ type: "pause", paused });
+  }
+
+  readonly #tellPressed = (): void => {
+    if (this.#state === "live") this.#lines?.tell({ type: "talk", pressed: this.#pressed });
+  };
+
+  /** A server that has just taken the call knows neither button nor pause. */
+  #tellAgain(): void {
+    if (this.#pressed !== null) this.#tellPressed();
+    if (this.#paused) this.#setPaused(true);
   }
 
   #connectFailed(cause: unknown): Error {
@@ -215,12 +274,20 @@ export class Session implements AthosRoleplaySession {
   };
 
   #onMessage(message: ServerMessage): void {
-    if (message.type === "caption") return this.#captions.emit("caption", { text: message.text });
+    if (message.type === "caption") return this.#extras.emit("caption", { text: message.text });
+    if (message.type === "paused") return this.#onPaused(message.paused);
     if (message.type !== "personaSpeaking" && message.type !== "userSpeaking") return;
     if (this.#state !== "live" || message.speaking === this.#speaking.has(message.type)) return;
     if (message.speaking) this.#speaking.add(message.type);
     else this.#speaking.delete(message.type);
     this.#emitter.emit(message.type, { speaking: message.speaking });
+  }
+
+  /** Also when the pause has lasted too long, or another server took the call that knows of none. */
+  #onPaused(paused: boolean): void {
+    this.#paused = paused;
+    this.#openOrMute();
+    this.#extras.emit("pause", { paused });
   }
 
   #onReconnecting(): void {
@@ -260,6 +327,7 @@ export class Session implements AthosRoleplaySession {
     if (this.#state !== "ended") this.#log("closed");
     this.#state = "ended";
     window.removeEventListener("pagehide", this.#leave);
+    clearTimeout(this.#letGo);
     this.#life.abort(abortError());
     this.#microphone?.stop();
     this.#lines?.close();

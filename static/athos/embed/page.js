@@ -35,6 +35,11 @@ const ADVICE = {
   TOKEN_EXPIRED: "The permission to call has run out. Try again.",
   TOKEN_ALREADY_USED: "The permission to call was used already. Try again.",
 };
+const LIVE_ADVICE = {
+  MIC_DEVICE_DISCONNECTED: "Your microphone is gone. Choose another one, or plug it in again.",
+  MIC_PERMISSION_DENIED: "Your browser took the microphone away from this page. Allow it in the address bar; until then nobody hears you.",
+  AUDIO_PLAYBACK_BLOCKED: "Your browser plays no sound yet. Press the button “Turn the sound on”.",
+};
 const UNSCORED = {
   NEVER_CONNECTED: "The call was never connected, so there is nothing to score.",
   REP_NEVER_SPOKE: "We did not hear you on the call, so there is nothing to score. Check your microphone before the next one.",
@@ -47,7 +52,19 @@ let ticket = kept.ticket;
 let clock; // the timers of the call
 let meter;
 
-const guard = new SilenceGuard($("still-there"), $("still-there-left"), () => session?.disconnect());
+const ENDED_WHY = {
+  NETWORK_LOST: "The connection was away for half a minute, so the call ended. What was said until then is scored.",
+  SESSION_ALREADY_CONNECTED: "Another tab took the call over. Its result comes here as well.",
+  SILENCE: "We heard nobody for six minutes, so we ended the call.",
+};
+const MICROPHONE_TROUBLE = ["MIC_DEVICE_DISCONNECTED", "MIC_PERMISSION_DENIED", "NO_MIC_AVAILABLE"];
+
+let endedWhy = ""; // a key of ENDED_WHY, where the rep did not end the call
+let deaf = false; // the microphone is gone and silence is sent
+const guard = new SilenceGuard($("still-there"), $("still-there-left"), () => {
+  endedWhy = "SILENCE";
+  session?.disconnect();
+});
 const check = new SoundCheck({
   start: $("check"),
   microphone: $("check-microphone"),
@@ -139,6 +156,7 @@ function makeSession(token) {
   });
   made.onCaption(({ text }) => addCaption(text));
   made.on("ready", ({ persona }) => goLive(persona.name));
+  made.onPause(({ paused }) => showPause(paused));
   made.on("personaSpeaking", ({ speaking }) => showSpeaking("persona", speaking));
   made.on("userSpeaking", ({ speaking }) => {
     showSpeaking("rep", speaking);
@@ -154,8 +172,10 @@ function makeSession(token) {
 function goLive(name) {
   $("persona-name").textContent = name;
   $("persona-initials").textContent = name.split(/\s+/).map((word) => word[0]).slice(0, 2).join("");
+  endedWhy = "";
   talk.start(session);
   trouble("");
+  showPause(false);
   reconnecting(false);
   $("resume-audio").hidden = true;
   for (const who of ["persona", "rep"]) showSpeaking(who, false);
@@ -165,7 +185,7 @@ function goLive(name) {
     $("timer").textContent = asClock((Date.now() - since) / 1000);
     showQuality();
   }, 250);
-  meter = setInterval(() => showLevel($("live-level"), session.inputLevel()), METER_MS);
+  meter = setInterval(showInput, METER_MS);
   $("captions").replaceChildren();
   guard.start();
   showMicrophones();
@@ -188,6 +208,8 @@ function offTheLine() {
 async function follower() {
   const signal = newLife();
   $("scoring-problem").hidden = true;
+  $("ended-why").textContent = ENDED_WHY[endedWhy] ?? "";
+  $("ended-why").hidden = !(endedWhy in ENDED_WHY);
   showSteps("live");
   const waiting = setInterval(showWaiting, 1_000, Date.now());
   signal.addEventListener("abort", () => clearInterval(waiting), { once: true });
@@ -260,7 +282,8 @@ function scoringTrouble(text) {
   $("scoring-problem").hidden = false;
 }
 
-function trouble(text) {
+function trouble(text, code = "") {
+  deaf = MICROPHONE_TROUBLE.includes(code);
   $("live-problem").textContent = text;
   $("live-problem").hidden = !text;
 }
@@ -272,8 +295,24 @@ function reconnecting(now) {
 /** Errors in the middle of a call; those of `connect` reject it as well. */
 function callTrouble(code, message) {
   if (!onCall()) return;
+  if (code in ENDED_WHY) endedWhy = code;
   if (code === "AUDIO_PLAYBACK_BLOCKED") $("resume-audio").hidden = false;
-  trouble(code === "MIC_DEVICE_DISCONNECTED" ? "Your microphone is gone. Choose another one, or plug it in again." : message);
+  trouble(LIVE_ADVICE[code] ?? message, code);
+}
+
+/** The level; and where a lost microphone came back by itself, as a headset does, that it is heard again. */
+function showInput() {
+  const level = session.inputLevel();
+  showLevel($("live-level"), level);
+  if (deaf && level > 0) trouble("");
+}
+
+function showPause(paused) {
+  $("paused").hidden = !paused;
+  $("pause").setAttribute("aria-pressed", paused);
+  $("pause").textContent = paused ? "Go on" : "Pause";
+  talk.pause(paused);
+  showSpeaking("rep", false);
 }
 
 function showQuality() {
@@ -312,6 +351,10 @@ $("start").addEventListener("click", start);
 $("practise-again").addEventListener("click", again);
 $("cancel").addEventListener("click", ready);
 $("end").addEventListener("click", () => session.disconnect());
+$("pause").addEventListener("click", ({ target }) => {
+  if (target.getAttribute("aria-pressed") === "true") session.resume();
+  else session.pause();
+});
 $("caption").addEventListener("click", ({ target }) => {
   const wanted = target.getAttribute("aria-pressed") !== "true";
   target.setAttribute("aria-pressed", wanted);

@@ -26,6 +26,12 @@ export class Talk {
     window.addEventListener("blur", () => this.#press(false)); // the key may come up elsewhere
   }
 
+  /** While the call is paused nobody is heard, whatever is pressed. */
+  pause(paused) {
+    this.#press(false);
+    for (const part of Object.values(this.#parts)) part.disabled = paused;
+  }
+
   /** For a call that begins: heard, and as the rep last chose. */
   start(session) {
     this.#session = session;
@@ -55,11 +61,14 @@ export class Talk {
   }
 
   #set({ muted = this.#muted, byPress = this.#byPress, pressing = false }) {
+    const usedPress = this.#byPress;
     this.#muted = muted;
     this.#byPress = byPress;
     this.#pressing = pressing;
-    if (this.heard) this.#session?.unmute();
-    else this.#session?.mute();
+    if (muted) this.#session?.mute();
+    else this.#session?.unmute();
+    if (byPress) this.#session?.pressToTalk(pressing); // letting go ends the turn on the server
+    else if (usedPress) this.#session?.pressToTalk(null);
     this.#show();
     this.#onChange();
   }

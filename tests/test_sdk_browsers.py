@@ -1,0 +1,263 @@
+"""The SDK in real browsers, on a page that was written from its README alone.
+
+A call costs seconds, so one call goes through many states.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.clips import spoken
+from tests.integrator_page import Site, integrator_site
+from tests.tabs import TABS, FirefoxTab, Tab, until
+
+pytestmark = [
+    *(pytest.mark.journey, pytest.mark.browser, pytest.mark.models, pytest.mark.slow),
+    pytest.mark.timeout(400),
+]
+
+LINE = "Which doctors do you see?"
+BLOCKED_SOUND = {"media.autoplay.default": 1, "media.autoplay.blocking_policy": 2}
+REDEEM = "/api/external/v1/roleplay/session"
+
+
+@pytest.fixture(scope="module")
+def site(product) -> Iterator[Site]:
+    with integrator_site(product, spoken(LINE, product.speech_socket)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=list(TABS))
+def tab(request) -> Iterator[Tab]:
+    with TABS[request.param]() as opened:
+        yield opened
+
+
+def until_event(tab: Tab, name: str, value: str = "true") -> None:
+    until(tab, f"heard.some(([name, payload]) => name === '{name}' && {value})")
+
+
+def call(tab: Tab, site: Site, path: str = "") -> None:
+    """The page's own button, until the call is live."""
+    tab.open(site.address + path)
+    until(tab, "window.ready")
+    tab.click("#startButton")
+    until_event(tab, "ready")
+
+
+def events(tab: Tab) -> list[str]:
+    """What came, without who spoke when."""
+    every = [name for name, _ in tab.run("return heard;")]
+    return [name for name in every if not name.endswith("Speaking")]
+
+
+def codes(tab: Tab) -> list[str]:
+    return tab.run("return heard.filter(([n]) => n === 'error').map(([, p]) => p.code);")
+
+
+def forget(tab: Tab) -> None:
+    tab.run("heard.length = 0;")
+
+
+def hear_out(tab: Tab) -> None:
+    """Until the persona has spoken and is silent again."""
+    quiet = "window.__voice.state().now - window.__voice.state().lastSound > 0.8"
+    until(tab, f"window.__voice.state().utterances > 0 && {quiet}")
+
+
+def say(tab: Tab) -> None:
+    forget(tab)
+    tab.run("await window.__voice.say(window.__clip);")
+
+
+def say_and_be_heard(tab: Tab) -> None:
+    say(tab)
+    until_event(tab, "userSpeaking", "payload.speaking")
+
+
+def end(tab: Tab) -> None:
+    tab.click("#endButton")
+    until_event(tab, "ended")
+    assert_all_is_off(tab)
+
+
+def assert_all_is_off(tab: Tab) -> None:
+    assert tab.run("return tracks.every((track) => track.readyState === 'ended');")
+    assert tab.run("return document.querySelectorAll('audio').length;") == 0
+
+
+def test_a_call_of_a_page_from_the_readme(tab, site):
+    """Heard and answered; muted, switched, unplugged and back, a button held, a pause: all in one
+    call that goes on."""
+    with sound_wants_a_click(tab) as blocked:
+        call(tab, site)
+        if blocked:
+            until_event(tab, "error")
+            assert codes(tab) == ["AUDIO_PLAYBACK_BLOCKED"]
+            assert tab.run("return document.querySelector('audio').paused;") is True
+            tab.click("#resume")
+            until(tab, "window.resumed")
+        assert tab.run("return document.querySelector('audio').paused;") is False
+    assert sorted(events(tab)) == ["connecting", *["error"] * blocked, "ready"]
+    hear_out(tab)
+    tab.run("await session.mute();")
+    say(tab)
+    assert events(tab) == []
+    assert tab.run("return heard;") == [], "a muted microphone was heard"
+    assert tab.run("return session.inputLevel();") == 0
+    tab.run("await session.unmute(); await session.setMicrophone('another');")
+    say_and_be_heard(tab)
+    until_event(tab, "personaSpeaking", "payload.speaking")
+    unplug(tab)
+    assert codes(tab) == ["MIC_DEVICE_DISCONNECTED"]
+    tab.run("await session.setMicrophone('back'); await session.pressToTalk(true);")
+    say_and_be_heard(tab)
+    tab.run("await session.pressToTalk(false);")
+    until_event(tab, "personaSpeaking", "payload.speaking")
+    pause_and_go_on(tab)
+    quality = tab.run("return session.connectionQuality();")
+    assert quality["quality"] != "lost"
+    assert events(tab) == []
+    end(tab)
+    call_id = tab.run("return window.waitsFor;")
+    assert call_id.startswith("athos_call_")
+    site.product.until_status(call_id, "ended", "transcribed", "scored")
+
+
+def pause_and_go_on(tab: Tab) -> None:
+    """In the middle of her sentence: then she is silent, and says it again."""
+    tab.run("window.pauses = []; session.onPause(({ paused }) => pauses.push(paused));")
+    tab.run("await session.pause();")
+    until(tab, "pauses.length === 1")
+    forget(tab)
+    before = tab.run("return window.__voice.state().utterances;")
+    time.sleep(2)
+    assert tab.run("return heard;") == []
+    assert tab.run("return window.__voice.state().utterances;") <= before + 1  # still on its way
+    tab.run("await session.resume();")
+    until(tab, "pauses.length === 2")
+    assert tab.run("return pauses;") == [True, False]
+    until_event(tab, "personaSpeaking", "!payload.speaking")
+
+
+@contextmanager
+def sound_wants_a_click(tab: Tab) -> Iterator[bool]:
+    """Firefox can be told to want a click for each sound; Chromium is content with the start's."""
+    if not isinstance(tab, FirefoxTab):
+        yield False
+        return
+    for name, value in BLOCKED_SOUND.items():
+        tab.marionette.set_pref(name, value)
+    try:
+        yield True
+    finally:
+        for name in BLOCKED_SOUND:
+            tab.marionette.clear_pref(name)
+
+
+def unplug(tab: Tab) -> None:
+    """The browser ends the track; the line has to stay for longer than it may be silent."""
+    forget(tab)
+    tab.run("__voice.unplug();")
+    until_event(tab, "error")
+    time.sleep(2.5)
+    assert events(tab) == ["error"]
+
+
+@pytest.mark.parametrize("seconds", [8, pytest.param(20, marks=pytest.mark.prove)])
+def test_a_network_that_comes_back_and_another_tab_that_takes_over(tab, site, seconds):
+    kept_redeems(tab, site)
+    tab.click("#startButton")
+    until_event(tab, "ready")
+    hear_out(tab)
+    forget(tab)
+    with site.cable.pulled():
+        time.sleep(seconds)
+    back = time.monotonic()
+    until_event(tab, "reconnected")
+    print(f"audible {time.monotonic() - back:.2f} s after the network was back")
+    assert events(tab) == ["reconnecting", "reconnected"]
+    say_and_be_heard(tab)
+    other = tab.another()
+    other.open(site.address)
+    until(other, "window.ready")
+    redeemed = tab.run("return window.redeemed;")
+    other.run("window.fetch = async () => new Response(arguments_[0]);", redeemed)
+    other.click("#startButton")
+    until_event(other, "ready")
+    until_event(tab, "ended")
+    assert codes(tab) == ["SESSION_ALREADY_CONNECTED"]
+    assert_all_is_off(tab)
+    end(other)
+    assert codes(other) == []
+
+
+def kept_redeems(tab: Tab, site: Site) -> None:
+    """The page as it is, but what redeeming answers can be given to another tab."""
+    tab.open(f"{site.address}/cable")
+    until(tab, "window.ready")
+    tab.run(
+        """
+        const real = window.fetch;
+        window.fetch = async (...asked) => {
+            const answer = await real(...asked), text = await answer.clone().text();
+            if (text.includes("connectionUrl")) window.redeemed = text;
+            return answer;
+        };
+        """
+    )
+
+
+@pytest.mark.prove
+def test_a_network_that_stays_away(tab, site):
+    call(tab, site, "/cable")
+    forget(tab)
+    with site.cable.pulled():
+        time.sleep(40)
+    until_event(tab, "ended")
+    assert events(tab) == ["reconnecting", "error", "ended"]
+    assert codes(tab) == ["NETWORK_LOST"]
+    assert_all_is_off(tab)
+
+
+def test_an_iframe_of_another_origin_calls_where_it_may(tab, site):
+    """Without `allow` the browser denies the microphone: the token stays unspent."""
+    for allow in ("microphone; autoplay", ""):
+        tab.open(f"{site.address}/outer?{allow}")
+        tab.enter_frame()
+        until(tab, "window.ready")
+        tab.click("#startButton")
+        if allow:
+            until_event(tab, "ready")
+            tab.click("#endButton")
+            until_event(tab, "ended")
+        else:
+            until_event(tab, "error")
+            assert codes(tab) == ["MIC_PERMISSION_DENIED"]
+            asked = "performance.getEntriesByType('resource').map(({ name }) => name)"
+            assert not any(url.endswith(REDEEM) for url in tab.run(f"return {asked};"))
+
+
+def test_a_check_before_the_call_finds_all_well(tab, site):
+    """Firefox runs no AudioContext on a machine without a sound card, and says so."""
+    tab.open(site.address)
+    until(tab, "window.ready")
+    tab.run(
+        """
+        startButton.onclick = async () => {
+            setTimeout(() => window.__voice.say(window.__clip), 2_000); // the tone is over then
+            window.found = await AthosRoleplay.checkEnvironment({ token: arguments_[0],
+                apiBase: arguments_[1], echo: true });
+        };
+        """,
+        *(site.mint(), site.product.demo["baseUrl"]),
+    )
+    tab.click("#startButton")
+    found = until(tab, "window.found")
+    assert found["network"]["roundTripMs"] >= 0
+    assert tab.run("return tracks.every((track) => track.readyState === 'ended');")
+    if not isinstance(tab, FirefoxTab):
+        assert found["microphone"].get("heard") is True, found
+        assert found["echo"] is False
