@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.clips import spoken
 from tests.conftest import Product
 from tests.integrator_page import Site, integrator_site
 from tests.tabs import TABS, Tab, until
@@ -83,7 +84,8 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=20)
     asked = parser.parse_args()
     product = Product(process=None, var=asked.var, port=0, ready_seconds=0)  # type: ignore[arg-type]
-    with integrator_site(product) as site, TABS[asked.browser]() as tab:
+    clip = spoken("Hello?", product.speech_socket)
+    with integrator_site(product, clip) as site, TABS[asked.browser]() as tab:
         took = [timed_call(tab, site) for _ in range(asked.calls)]
         before, during = idle(tab, site)
     ready, sound = (sorted(values) for values in zip(*took, strict=True))
