@@ -5,7 +5,7 @@ class CallsConfig(AppConfig):
     name = "calls"
 
     def ready(self) -> None:
-        from calls.models import Call, Erasure, PracticeDay, RetentionRound, SandboxCall
+        from calls.models import Assignee, Call, Erasure, PracticeDay, RetentionRound, SandboxCall
         from calls.sandbox.services import sandbox_tell_parked
         from calls.services.outcomes import call_tell_parked
         from work.kinds import SLOW, Kind, register
@@ -61,3 +61,4 @@ class CallsConfig(AppConfig):
                 max_failures=10_000,
             )
         )
+        register(Kind(name="remind", model=Assignee, task="calls.tasks.remind_due", lease_limit=60))

@@ -26,6 +26,10 @@ def erasure_public_id() -> str:
     return "era_" + public_suffix()
 
 
+def assignment_public_id() -> str:
+    return "asg_" + public_suffix()
+
+
 class Drill(TenantRow):
     """One version of a drill: who the persona is, what it knows, how it is scored.
 
@@ -132,6 +136,8 @@ class Call(TenantRow, DueRow):
     consent_source = models.CharField(max_length=10, choices=ConsentSource, blank=True)
     consent_version = models.CharField(max_length=100, blank=True)
     consented_at = models.DateTimeField(null=True, blank=True)
+    # The rep kept the call to themselves before it began (docs/decisions/0023-private-practice.md).
+    private = models.BooleanField(default=False, db_default=False)
     # When the tenant's retention deleted that content (docs/retention.md).
     audio_expired_at = models.DateTimeField(null=True, blank=True)
     transcript_expired_at = models.DateTimeField(null=True, blank=True)
@@ -663,6 +669,75 @@ class RepStanding(TenantRow):
         ]
         indexes = [
             models.Index(fields=["tenant", "mode", "last_at"], name="rep_standing_newest"),
+        ]
+
+
+class Assignment(TenantRow):
+    """A drill that people are to practise until a day, and the points they are to reach.
+
+    Whether they did is computed from their scored calls (`calls.assignments.standing`).
+    """
+
+    public_id = models.CharField(
+        max_length=40, unique=True, default=assignment_public_id, editable=False
+    )
+    form_id = models.UUIDField()  # of the form that asked for it: sent twice, it is one
+    drill_key = models.CharField(max_length=100)
+    focus = models.CharField(max_length=200, blank=True)  # what to work on, such as a check
+    due_on = models.DateField()  # until the end of that day, UTC
+    pass_mark = models.PositiveSmallIntegerField()  # 1..100
+    note = models.CharField(max_length=1000, blank=True)
+    agencies = ArrayField(models.UUIDField(), default=list, blank=True)  # of its people
+    created_by = models.CharField(max_length=120)  # as in AuditEvent
+    created_at = models.DateTimeField(auto_now_add=True)
+    cancelled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "form_id"], name="assignment_of_form_once"),
+            models.CheckConstraint(
+                condition=Q(pass_mark__range=(1, 100)), name="assignment_pass_mark_range"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "-created_at", "-id"], name="assignment_newest_first")
+        ]
+
+
+class Assignee(TenantRow, DueRow):
+    """One rep of an assignment, due for the next mail about it."""
+
+    class Reminder(models.TextChoices):
+        GIVEN = "given"  # when it was made
+        SOON = "soon"  # two days before it is due
+        TODAY = "today"  # on the day
+
+    assignment = models.ForeignKey(
+        Assignment, on_delete=models.CASCADE, related_name="assignees", db_constraint=False
+    )
+    rep = models.ForeignKey(
+        Rep, on_delete=models.CASCADE, related_name="assigned", db_constraint=False
+    )
+    agency = models.ForeignKey(  # where the rep was then
+        Agency,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_constraint=False,
+    )
+    reminder = models.CharField(max_length=5, choices=Reminder, default=Reminder.GIVEN)  # the next
+    # Set before a mail is handed over: whoever takes over from a killed worker sends none again.
+    mail_begun_at = models.DateTimeField(null=True, blank=True)
+    mails = models.PositiveSmallIntegerField(default=0)  # handed over
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "assignment", "rep"], name="assignee_once")
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], name="assignee_due", condition=Q(due_at__isnull=False))
         ]
 
 

@@ -12,6 +12,8 @@ from tenants.isolation import CATALOGUE, tenant_scope
 from tenants.models import ApiKey, Tenant
 from tenants.selectors import database_now
 
+DRILLS_MOST = 500  # in a list to choose from
+
 
 def drill_find(*, tenant: Tenant, key: str) -> Drill | None:
     """The latest version of the tenant's own drill, else of the shipped one."""
@@ -20,6 +22,17 @@ def drill_find(*, tenant: Tenant, key: str) -> Drill | None:
     )
     readable = Drill.objects.with_catalogue()
     return readable.filter(key=key).order_by(own_first, "-version").first()
+
+
+def drills_to_choose(*, tenant_id: uuid.UUID) -> list[Drill]:
+    """The newest version of each drill that the tenant may practise, its own in place of a shipped
+    one of the same key; by title, at most 500 of each, without their packs."""
+    by_key: dict[str, Drill] = {}
+    for owner in (CATALOGUE, tenant_id):
+        with tenant_scope(owner):
+            newest = Drill.objects.for_tenant(owner).order_by("key", "-version").distinct("key")
+            by_key |= {drill.key: drill for drill in newest.only("key", "title")[:DRILLS_MOST]}
+    return sorted(by_key.values(), key=lambda drill: drill.title.casefold())
 
 
 def minutes_used(*, tenant: Tenant) -> float:

@@ -4,9 +4,10 @@ from celery import shared_task
 
 from calls.after_call.assessment import call_score
 from calls.after_call.transcribing import call_transcribe
+from calls.assignments.reminding import reminder_send
 from calls.erasure.carrying_out import erasure_carry_out
 from calls.erasure.rounds import retention_round
-from calls.models import Call, Erasure, PracticeDay, RetentionRound, SandboxCall
+from calls.models import Assignee, Call, Erasure, PracticeDay, RetentionRound, SandboxCall
 from calls.sandbox.making import sandbox_call_make
 from calls.services.ending import call_end_lost, call_fail_unconnected
 from calls.services.practice_days import practice_day_count
@@ -59,3 +60,9 @@ def retain_due() -> None:
 def practice_due() -> None:
     """Days whose sums are to be counted again."""
     drain(PracticeDay, kind="practice", handle=practice_day_count)
+
+
+@shared_task
+def remind_due() -> None:
+    """Mails about assignments."""
+    drain(Assignee, kind="remind", handle=reminder_send)

@@ -8,7 +8,7 @@ from calls.erasure.api import ErasureApi, RepEraseApi, RetentionApi
 from calls.history.recording_links import PATH
 from calls.sandbox.api import SandboxCallApi
 from calls.usage.api import UsageApi
-from calls.views import embed, lists, pages
+from calls.views import assignments, embed, lists, pages, rep_import, reps
 from calls.views.recordings import RecordingApi
 
 API = "api/external/v1/"
@@ -34,5 +34,22 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("calls/export.csv", lists.calls_export, name="calls-export"),
     path("embedding", pages.embedding_page, name="embedding-page"),
     path("calls/<str:call_id>", pages.call_page, name="call-page"),
+    path("reps", reps.rep_pages, name="rep-pages"),
+    path("reps/import", rep_import.rep_import, name="rep-import"),
+    path("reps/import/template.csv", rep_import.rep_import_template, name="rep-import-template"),
+    path("reps/<str:rep_id>", reps.rep_page, name="rep-page"),
+    path("reps/<str:rep_id>/edit", reps.rep_edit, name="rep-edit"),
+    path("assignments", assignments.assignment_pages, name="assignment-pages"),
+    path("assignments/add", assignments.assignment_add, name="assignment-add"),
+    path("assignments/<str:assignment_id>", assignments.assignment_page, name="assignment-page"),
+    path(
+        "assignments/<str:assignment_id>/cancel",
+        assignments.assignment_cancel_page,
+        name="assignment-cancel",
+    ),
+    path("reminders/stop/<str:stop>", assignments.reminders_stop_page, name="reminders-stop"),
+    path("agencies", reps.agency_pages, name="agency-pages"),
+    path("agencies/<str:agency_id>", reps.agency_page, name="agency-page"),
+    path("agencies/<str:agency_id>/edit", reps.agency_edit, name="agency-edit"),
 ]
 websocket_urlpatterns: list[URLPattern] = [path("live/v1", SignallingConsumer.as_asgi())]

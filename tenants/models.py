@@ -7,8 +7,8 @@ from typing import ClassVar, Self
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Lower
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce, Lower, NullIf
 
 from tenants.grants import Grant
 from tenants.isolation import TenantItselfManager, TenantManager
@@ -61,6 +61,8 @@ class Tenant(models.Model):
     audio_days = models.PositiveSmallIntegerField(null=True, blank=True, default=30)
     transcript_days = models.PositiveSmallIntegerField(null=True, blank=True, default=180)
     webhook_payload_days = models.PositiveSmallIntegerField(null=True, blank=True, default=30)
+    # Whether reps may keep a call to themselves (docs/reps.md).
+    private_practice = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[TenantItselfManager[Self]] = TenantItselfManager()
@@ -93,9 +95,27 @@ class TenantRow(models.Model):
         abstract = True
 
 
-class Agency(TenantRow):
-    """A group of reps, named by the integrator (`externalAgencyId`)."""
+def agency_public_id() -> str:
+    return "agency_" + public_suffix()
 
+
+def rep_public_id() -> str:
+    return "rep_" + public_suffix()
+
+
+# What stands for a rep in lists, for their order.
+SORT_NAME = Lower(Coalesce(NullIf(F("name"), Value("")), F("external_id")))
+
+
+class Agency(TenantRow):
+    """A group of reps, named by the integrator (`externalAgencyId`).
+
+    Its public id stands in the dashboard's addresses: what integrators call it may hold anything.
+    """
+
+    public_id = models.CharField(
+        max_length=40, unique=True, default=agency_public_id, editable=False
+    )
     external_id = models.CharField(max_length=200)
     name = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -107,8 +127,12 @@ class Agency(TenantRow):
 
 
 class Rep(TenantRow):
-    """A person who practises, named by the integrator (`externalUserId`)."""
+    """A person who practises, named by the integrator (`externalUserId`).
 
+    An empty `name` means that nobody has said yet who it is. The public id is as an agency's.
+    """
+
+    public_id = models.CharField(max_length=40, unique=True, default=rep_public_id, editable=False)
     external_id = models.CharField(max_length=200)
     agency = models.ForeignKey(
         Agency,
@@ -121,11 +145,18 @@ class Rep(TenantRow):
     name = models.CharField(max_length=200, blank=True)
     email = models.EmailField(blank=True)
     team = models.CharField(max_length=200, blank=True)
+    reminders_stopped_at = models.DateTimeField(null=True, blank=True)  # by the rep: no more mails
+    # Made by a call with a test key, and seen nowhere else since: no part of the live lists.
+    sandbox_only = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["tenant", "external_id"], name="rep_once_per_tenant")
+        ]
+        indexes = [
+            models.Index("tenant", SORT_NAME, "id", name="rep_by_name"),
+            models.Index("tenant", "agency", SORT_NAME, "id", name="rep_of_agency"),
         ]
 
 

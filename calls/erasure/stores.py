@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 # Tables with rows of one call or one rep -> their names in a receipt.
 ERASED: Mapping[str, str] = {
+    "calls_assignee": "assignments",
     "calls_call": "calls",
     "calls_callledger": "callLedgers",
     "calls_heardchunk": "heardChunks",
@@ -37,6 +38,7 @@ KEPT: Mapping[str, str] = {
     "auth_group": "people who sign in to the dashboard",
     "auth_group_permissions": "people who sign in to the dashboard",
     "auth_permission": "names of models",
+    "calls_assignment": "what is to be practised; it goes with the last of its people",
     "calls_drill": "fictitious personas",
     "calls_erasedcall": "minutes for the usage, without a name; names of files until they are gone",
     "calls_erasure": "the receipt; its subject is sealed, and emptied at the end",

@@ -28,10 +28,16 @@ def agency_ensure(*, tenant_id: uuid.UUID, external_id: str | None) -> Agency | 
 def rep_ensure(*, tenant_id: uuid.UUID, external_id: str, agency: Agency | None, mode: str) -> Rep:
     """The rep's row; a rep is where it was last seen, but no test moves a real one."""
     who = {"tenant_id": tenant_id, "external_id": external_id}
-    Rep.objects.bulk_create([Rep(**who, agency=agency)], ignore_conflicts=True)
+    is_test = mode == ApiKey.Mode.TEST
+    fresh = Rep(**who, agency=agency, sandbox_only=is_test)
+    Rep.objects.bulk_create([fresh], ignore_conflicts=True)
     # locked, so that an erasure of the rep waits for whoever is just making a call of theirs
     rep = Rep.objects.select_for_update(no_key=True).get(**who)
-    if mode == ApiKey.Mode.LIVE and agency is not None and rep.agency_id != agency.pk:
-        rep.agency = agency
-        rep.save(update_fields=["agency"])
+    if is_test:
+        return rep
+    moves = agency is not None and rep.agency_id != agency.pk
+    if moves or rep.sandbox_only:
+        rep.agency = agency if moves else rep.agency
+        rep.sandbox_only = False
+        rep.save(update_fields=["agency", "sandbox_only"])
     return rep

@@ -60,7 +60,8 @@ def make_call(
         place = None
         if agency is not None:
             place, _ = Agency.objects.get_or_create(tenant=tenant, external_id=agency)
-        rep, _ = Rep.objects.get_or_create(**who, defaults={"agency": place})
+        known = {"agency": place, "sandbox_only": fields.get("mode") == "test"}
+        rep, _ = Rep.objects.get_or_create(**who, defaults=known)
         columns = {
             "stage": Call.Stage.SCORED,
             "started_at": ended_at - timedelta(seconds=seconds),

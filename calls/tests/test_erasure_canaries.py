@@ -34,7 +34,7 @@ TEXTS = {"text", "character varying", "jsonb", "bytea"}
 OURS = {
     *("public_id", "session_id", "mode", "source", "stage", "end_reason", "failure", "difficulty"),
     *("role", "channel", "format", "answer", "state", "type", "script", "webhook", "rehearsal"),
-    *("last_error", "file", "check_key", "section", "consent_source"),
+    *("last_error", "file", "check_key", "section", "consent_source", "reminder"),
 }
 
 

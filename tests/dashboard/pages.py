@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.dashboard.bed import DEVELOPER, OWNER, ROLES, Side
+from tests.dashboard.bed import DEVELOPER, LIMITED, MANAGER, OWNER, ROLES, Side
 from tests.dashboard.developers import developers_seed
+from tests.dashboard.reps import assignments_seed, rep_of
 
 EVERYBODY = frozenset(ROLES)
 DEVELOPERS = frozenset({OWNER, DEVELOPER})
+COACHES = frozenset({OWNER, MANAGER, LIMITED})
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,20 @@ PAGES = [
     Page("calls", lambda side: "/calls", shows="tbody tr"),
     Page("calls-sandbox", lambda side: "/calls", states=("full",), mode="test", shows="tbody tr"),
     Page("call", lambda side: f"/calls/{side.calls[0].public_id}", states=("full",), shows="audio"),
+    Page("reps", lambda side: "/reps", shows="tbody tr"),
+    Page("reps-none-found", lambda side: "/reps?q=nobody", states=("full",), shows=".empty"),
+    Page("rep", lambda side: f"/reps/{rep_of(side)}", states=("full",), shows=".spark"),
+    Page("rep-import", lambda side: "/reps/import", roles=COACHES, states=("full",)),
+    Page("agencies", lambda side: "/agencies", shows="tbody tr"),
+    Page("agency", lambda side: f"/agencies/{side.agencies['north'].public_id}", states=("full",)),
+    Page("assignments", lambda side: "/assignments", shows="tbody tr", seed=assignments_seed),
+    Page(
+        "assignment",
+        lambda side: f"/assignments/{side.things['assignment']}",
+        states=("full",),
+        shows="tbody tr",
+    ),
+    Page("assignment-add", lambda side: "/assignments/add", roles=COACHES),
     Page("embedding", lambda side: "/embedding"),
     Page(
         "keys",

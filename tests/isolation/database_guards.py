@@ -57,6 +57,8 @@ def _copy(table: str, side: Side, **changed: object) -> tuple[str, list[object]]
     fresh = {name: str(uuid.uuid4()) for name in columns & ids}
     fresh |= {name: uuid.uuid4().hex[:30] for name in columns & _NEW_TEXTS}
     fresh |= {"version": "900"} if "version" in columns else {}  # the next one
+    if table == "calls_assignee":  # a rep has an assignment once
+        fresh["assignment_id"] = side.spare_assignment
     values = json.dumps(fresh | {name: str(value) for name, value in changed.items()})
     statement = (
         f"INSERT INTO {table} SELECT (jsonb_populate_record(t, %s::jsonb)).* FROM {table} AS t"

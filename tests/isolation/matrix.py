@@ -20,7 +20,7 @@ ONE_OF_EACH_KIND = {"nobody", "live key of A", "session token of A", "ticket of 
 # What differs between two equal answers: the request id, nonces, CSRF tokens, sealed values.
 _VARIES = re.compile(
     rb"req_[0-9a-f-]{36}|nonce[-=]\"?[A-Za-z0-9_+/=-]{16,}|value=\"[A-Za-z0-9]{64}\""
-    rb"|X-CSRFToken[^}]*|gAAAA[A-Za-z0-9_=-]{40,}"
+    rb"|name=\"form_id\" value=\"[0-9a-f-]{36}\"|X-CSRFToken[^}]*|gAAAA[A-Za-z0-9_=-]{40,}"
 )
 _HEADERS_THAT_VARY = {"x-athos-request-id", "date", "set-cookie", "ratelimit", "retry-after"}
 

@@ -6,6 +6,7 @@ One line a route: the methods it has, each with its door. What stands in a path 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 from tests.isolation.identities import (
@@ -58,6 +59,10 @@ PARAMETERS: dict[str, tuple[str, str]] = {
     "webhook_id": ("event", "wh_00000000-0000-4000-8000-000000000000"),
     "request_id": ("request", "req_00000000-0000-4000-8000-000000000000"),
     "erasure_id": ("erasure", "era_" + "x" * 21),
+    "rep_id": ("rep", "rep_" + "x" * 21),
+    "agency_id": ("agency", "agency_" + "x" * 21),
+    "stop": ("stop", "gAAAA" + "x" * 120),
+    "assignment_id": ("assignment", "asg_" + "x" * 21),
     "external_user_id": ("externalUserId", "nobody-of-that-name"),
 }
 # kinds of which a tenant's parts have their own, that those who see other parts must not find
@@ -67,6 +72,9 @@ APART = {
     "event": {"one", "test"},  # or: of the other mode; keys limited to agencies see none at all
     "erasure": _ALL_PARTS,
     "externalUserId": {"one", "two", "none"},  # a rep is the same in both modes
+    "rep": {"one", "two", "none"},
+    "agency": {"one", "two"},
+    "assignment": {"one", "two", "none"},
 }
 # addresses that are regular expressions: one that matches
 PATTERNS = {r"/^docs/(?P<path>[\w./-]{0,200})$": "/docs/nothing.html"}
@@ -163,6 +171,28 @@ ROUTES: dict[str, Route] = {
     },
     "/developers/requests": _get(WHOLE_MEMBER),
     "/developers/requests/<str:request_id>": _get(WHOLE_MEMBER),
+    "/reps": _get(MEMBER),
+    "/reps/import": _get(MEMBER)
+    | {"POST": Act(MEMBER, form=True, body=lambda s, p: {"text": "externalUserId\nnew"})},
+    "/reps/import/template.csv": _get(MEMBER),
+    "/reps/<str:rep_id>": _get(MEMBER),
+    "/reps/<str:rep_id>/edit": {
+        "POST": Act(MEMBER, ok=(409,), form=True, body=lambda s, p: {"name": "new"})
+    },
+    "/agencies": _get(MEMBER),
+    "/agencies/<str:agency_id>": _get(MEMBER),
+    "/agencies/<str:agency_id>/edit": {
+        "POST": Act(MEMBER, ok=(302,), form=True, body=lambda s, p: {"name": "new"})
+    },
+    "/assignments": _get(MEMBER),
+    "/assignments/add": _get(MEMBER)
+    | {"POST": Act(MEMBER, ok=(302,), form=True, body=lambda s, p: _assigned(s, p))},
+    "/assignments/<str:assignment_id>": _get(MEMBER),
+    "/assignments/<str:assignment_id>/cancel": {
+        "POST": Act(MEMBER, ok=(302,), form=True, body=lambda s, p: {})
+    },
+    "/reminders/stop/<str:stop>": _get(ANYBODY, strangers=False)
+    | {"POST": Act(ANYBODY, form=True, body=lambda s, p: {}, strangers=False)},
     "/webhooks": _get(WHOLE_MEMBER),
     "/webhooks/add": {
         "POST": Act(WHOLE_MEMBER, form=True, body=lambda s, p: {"url": "https://n.example.com/"})
@@ -197,6 +227,15 @@ ROUTES: dict[str, Route] = {
 
 def _agency(side: Side, part: str) -> dict[str, str]:
     return {"externalAgencyId": side.canary(part)} if part in {"one", "two"} else {}
+
+
+def _assigned(side: Side, part: str) -> dict[str, str]:
+    return {
+        "drill": "ma-full-sale",
+        "due_on": str(date.today() + timedelta(days=2)),  # noqa: DTZ011 - any day ahead
+        "pass_mark": "70",
+        "rep": side.ids["rep"]["one"],
+    }
 
 
 # --- strangers' values in queries and bodies ------------------------------------------------------
@@ -250,6 +289,18 @@ PROBES = [
         make=lambda value: {"drillKey": value},
         strangers=lambda own, other: list(other.ids["drill"].values()),
         asked_by=("session token of A",),
+    ),
+    Probe(
+        *("GET", "/reps", "query"),
+        make=lambda value: {"agency": value},
+        strangers=lambda own, other: list(other.ids["agency"].values()),
+        asked_by=("manager of A", "limited manager of A"),
+    ),
+    Probe(
+        *("GET", "/assignments/add", "query"),
+        make=lambda value: {"rep": value},
+        strangers=lambda own, other: list(other.ids["rep"].values()),
+        asked_by=("manager of A", "limited manager of A"),
     ),
     Probe(
         *("POST", "/tenant", "body"),

@@ -16,8 +16,11 @@ from django.apps import apps
 from django.db import connections, models
 from django.utils import timezone
 
+from calls.assignments.giving import Wish, assignment_create
+from calls.assignments.reminding import stop_link
 from calls.history.recording_links import recording_link_make
 from calls.models import (
+    Assignment,
     Call,
     CallLedger,
     ErasedCall,
@@ -63,6 +66,7 @@ NOT_FILLED = {
     *("judge_name", "judge_version", "judge_model", "action", "body", "actor", "target", "state"),
     *("rehearsal", "subject", "failure", "end_reason", "color", "consent_version"),
     *("call_id", "event_type"),
+    *("created_by", "reminder"),
 }
 PARTS = ("one", "two", "none", "test")
 
@@ -79,6 +83,7 @@ class Side:
     key_rows: dict[str, ApiKey] = field(default_factory=dict)
     calls: dict[str, Call] = field(default_factory=dict)  # by part
     open_call: Call | None = None
+    spare_assignment: str = ""  # of nobody: its internal id
     # what goes into paths, queries and bodies: kind -> part -> value
     ids: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -157,6 +162,9 @@ def _side(name: str, run: str) -> Side:
     for part, call in side.calls.items():
         side.put("externalUserId", part, call.external_user_id)
         _erasure(side, part, call)
+    _assignments(side)
+    for part, agency in agencies.items():
+        side.put("agency", part, agency.public_id)
     _sandbox_call(side)
     for part in agencies:
         token_of(side, part)
@@ -269,6 +277,38 @@ def _counted(call: Call) -> None:
     RepStanding.objects.create(
         **row, rep_id=call.rep_id, last_at=timezone.now(), scores=[9] * 8, lately=9, before=90
     )
+
+
+def _assignments(side: Side) -> None:
+    """Of each part one, for its rep."""
+    for part in ("one", "two", "none"):
+        with tenant_scope(side.tenant.pk):
+            rep = Rep.objects.get(pk=side.calls[part].rep_id)
+        wish = Wish(
+            form_id=uuid.uuid4(),
+            drill_key="ma-full-sale",
+            due_on=timezone.now().date() + timedelta(days=3),
+            pass_mark=70,
+            reps=[rep.public_id],
+            note=side.canary(part),
+        )
+        made = assignment_create(
+            tenant_id=side.tenant.pk, agencies=(), wish=wish, actor=f"user:{side.manager.pk}"
+        )
+        with tenant_scope(side.tenant.pk):
+            spare = Assignment(
+                tenant=side.tenant,
+                form_id=uuid.uuid4(),
+                drill_key=made.drill_key,
+                due_on=made.due_on,
+                pass_mark=70,
+                created_by="system",
+            )
+            spare.save()
+        side.spare_assignment = str(spare.pk)
+        side.put("rep", part, rep.public_id)
+        side.put("assignment", part, made.public_id)
+        side.put("stop", part, stop_link(rep).rpartition("/")[2])
 
 
 def _webhooks(side: Side) -> None:
@@ -456,6 +496,11 @@ _OF_A_CALL = [
     (PracticeDay, f"id IN ({_DAYS})"),
     (PracticeCheck, f"practice_day_id IN ({_DAYS})"),
     (Rep, "id IN (SELECT rep_id FROM calls_call WHERE id = %s)"),
+    (
+        Assignment,
+        "id IN (SELECT assignment_id FROM calls_assignee WHERE rep_id"
+        " IN (SELECT rep_id FROM calls_call WHERE id = %s))",
+    ),
 ]
 
 

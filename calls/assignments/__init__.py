@@ -1,0 +1,1 @@
+"""Drills that managers ask people to practise: given, followed, reminded of. docs/reps.md"""

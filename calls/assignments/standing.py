@@ -1,0 +1,227 @@
+"""How far people are with what they were asked to practise: computed from their scored calls."""
+
+import json
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from django.db.models import Count, Max, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
+from calls.assignments.giving import AssignmentNotFound
+from calls.assignments.schedule import due_end
+from calls.history.filters import Cursor
+from calls.history.listing import Reader
+from calls.models import Assignee, Assignment, Call, Drill
+from calls.reps.people import rep_name
+from scoring.selectors import rubric_latest
+from tenants.isolation import tenant_scope
+from tenants.models import ApiKey, Rep, User
+from tenants.selectors import database_now
+
+OF_A_REP = 20  # assignments shown with a rep, the newest
+
+
+class State(StrEnum):
+    """Where one rep stands."""
+
+    OPEN = "open"
+    TRIED = "tried"  # practised, not passed yet
+    PASSED = "passed"
+    PASSED_LATE = "passed_late"
+    LATE = "late"  # the day is over and it is not passed
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One rep of an assignment."""
+
+    assignment: Assignment
+    rep: Rep
+    attempts: int
+    best: int | None  # points of 100
+    passed_at: datetime | None  # the end of the first call that passed
+    state: State
+    mails: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The people of an assignment, by how far they are. `late` are not among the others."""
+
+    people: int
+    passed: int
+    tried: int
+    late: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    assignment: Assignment
+    title: str  # of the drill
+    tally: Tally
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentPage:
+    rows: list[Row]
+    next_cursor: str | None
+
+
+def assignments_page(*, reader: Reader, limit: int, cursor: str = "") -> AssignmentPage:
+    """The newest first. Raises InvalidRequest for a cursor of another list."""
+    digest = json.dumps(["assignments", str(reader.tenant_id), *map(str, reader.agencies)])
+    place = Cursor.read(cursor, list_digest=digest) if cursor else None
+    with reader.scope():
+        rows = _assignments(reader)
+        if place:
+            same = Q(created_at=place.at, id__lt=place.row_id)
+            rows = rows.filter(Q(created_at__lt=place.at) | same, created_at__lte=place.at)
+        found = list(rows.order_by("-created_at", "-id")[: limit + 1])
+        page = found[:limit]
+        standings = _standings(_assignees(reader).filter(assignment__in=page))
+        titles = drill_titles({assignment.drill_key for assignment in page})
+    last = page[-1] if len(found) > limit else None
+    return AssignmentPage(
+        rows=[_row(assignment, titles, standings) for assignment in page],
+        next_cursor=Cursor(last.created_at, last.created_at, last.pk).write(list_digest=digest)
+        if last
+        else None,
+    )
+
+
+def assignment_get(*, reader: Reader, public_id: str) -> tuple[Row, list[Standing]]:
+    """One with its people, those who are late first. Raises AssignmentNotFound."""
+    with reader.scope():
+        rows = _assignments(reader)
+        assignment = rows.filter(public_id=public_id).first()
+        if assignment is None:
+            raise AssignmentNotFound
+        standings = _standings(_assignees(reader).filter(assignment=assignment))
+        titles = drill_titles({assignment.drill_key})
+    order = list(State)
+    urgent = {State.LATE: -2, State.OPEN: -1}
+    standings.sort(
+        key=lambda s: (urgent.get(s.state, order.index(s.state)), rep_name(s.rep).casefold())
+    )
+    return _row(assignment, titles, standings), standings
+
+
+def assignments_of_rep(*, reader: Reader, rep: Rep) -> list[Standing]:
+    """What one rep was asked for, the newest first."""
+    with reader.scope():
+        rows = _assignees(reader).filter(rep=rep)
+        newest = rows.order_by("-assignment__created_at", "-id")[:OF_A_REP]
+        return _standings(
+            _assignees(reader).filter(pk__in=list(newest.values_list("pk", flat=True)))
+        )
+
+
+def standing_of(assignee: Assignee) -> Standing:
+    """Of one rep with one assignment. Needs the scope."""
+    return _standings(Assignee.objects.for_tenant(assignee.tenant_id).filter(pk=assignee.pk))[0]
+
+
+def assigned_by(assignment: Assignment) -> str:
+    """The name of who gave it."""
+    kind, _, user_id = assignment.created_by.partition(":")
+    user = User.objects.filter(pk=user_id).first() if kind == "user" else None
+    return (user.name or user.email) if user else "somebody who has left"
+
+
+def drill_titles(keys: Iterable[str]) -> dict[str, str]:
+    """By key, of the newest version. Needs the scope."""
+    rows = Drill.objects.with_catalogue().filter(key__in=list(keys)).order_by("version")
+    return dict(rows.values_list("key", "title"))
+
+
+def check_title(*, tenant_id: uuid.UUID, drill_key: str, check_key: str) -> str:
+    """What the drill's rubric calls that check; empty where it has none of that key."""
+    if not drill_key or not check_key or "\x00" in drill_key:
+        return ""
+    with tenant_scope(tenant_id):
+        rubric = rubric_latest(tenant_id=tenant_id, key=drill_key)
+    sections = rubric.content.get("sections", []) if rubric else []
+    checks = (check for section in sections for check in section["checks"])
+    return next((str(check["title"]) for check in checks if check["key"] == check_key), "")
+
+
+def state_of(
+    assignment: Assignment, *, attempts: int, passed_at: datetime | None, now: datetime
+) -> State:
+    """Pure."""
+    end = due_end(assignment.due_on)
+    if passed_at is not None:
+        return State.PASSED if passed_at < end else State.PASSED_LATE
+    if assignment.cancelled_at is not None:
+        return State.CANCELLED
+    if now >= end:
+        return State.LATE
+    return State.TRIED if attempts else State.OPEN
+
+
+def _assignments(reader: Reader) -> QuerySet[Assignment]:
+    rows = Assignment.objects.for_tenant(reader.tenant_id)
+    return rows.filter(agencies__overlap=list(reader.agencies)) if reader.agencies else rows
+
+
+def _assignees(reader: Reader) -> QuerySet[Assignee]:
+    rows = Assignee.objects.for_tenant(reader.tenant_id)
+    return rows.filter(agency_id__in=reader.agencies) if reader.agencies else rows
+
+
+def _standings(rows: QuerySet[Assignee]) -> list[Standing]:
+    """Needs the scope. Calls that the rep keeps to themselves count for nothing here."""
+    calls = _counted_calls()
+    passing = calls.filter(overall__gte=OuterRef("assignment__pass_mark"))
+    rows = rows.select_related("assignment", "rep").annotate(
+        attempts=Coalesce(_one(calls, Count("pk")), 0),
+        best=_one(calls, Max("overall")),
+        passed_at=_one(passing, Min("ended_at")),
+    )
+    now = database_now()
+    return [
+        Standing(
+            assignment=row.assignment,
+            rep=row.rep,
+            attempts=row.attempts,
+            best=row.best,
+            passed_at=row.passed_at,
+            state=state_of(row.assignment, attempts=row.attempts, passed_at=row.passed_at, now=now),
+            mails=row.mails,
+        )
+        for row in rows.order_by("-assignment__created_at", "rep__external_id")
+    ]
+
+
+def _counted_calls() -> QuerySet[Call]:
+    """Of the outer assignee: scored live calls of the drill since it was given."""
+    return Call.objects.filter(
+        external_user_id=OuterRef("rep__external_id"),
+        mode=ApiKey.Mode.LIVE,
+        stage=Call.Stage.SCORED,
+        ended_at__gte=OuterRef("assignment__created_at"),
+        drill_key=OuterRef("assignment__drill_key"),
+        private=False,
+        overall__isnull=False,
+    )
+
+
+def _one(calls: QuerySet[Call], what: Count | Max | Min) -> Subquery:
+    """One value over all of them."""
+    grouped = calls.order_by().values("external_user_id").annotate(value=what)
+    return Subquery(grouped.values("value"))
+
+
+def _row(assignment: Assignment, titles: dict[str, str], standings: Sequence[Standing]) -> Row:
+    states = [s.state for s in standings if s.assignment.pk == assignment.pk]
+    tally = Tally(
+        people=len(states),
+        passed=sum(state in {State.PASSED, State.PASSED_LATE} for state in states),
+        tried=states.count(State.TRIED),
+        late=states.count(State.LATE),
+    )
+    return Row(assignment, titles.get(assignment.drill_key, assignment.drill_key), tally)

@@ -1,0 +1,1 @@
+"""Reps and agencies as the dashboard shows them: who they are, and how their practice goes."""
