@@ -68,3 +68,10 @@ def drill_packs_shipped() -> list[dict[str, Any]]:
     with tenant_scope(CATALOGUE):
         latest = Drill.objects.filter(tenant_id=CATALOGUE).order_by("key", "-version")
         return list(latest.distinct("key").values_list("pack", flat=True))
+
+
+def drill_keys(*, tenant_id: uuid.UUID, most: int = 100) -> list[str]:
+    """The drills that the tenant's reps can practise: its own and the shipped ones."""
+    with tenant_scope(tenant_id):
+        readable = Drill.objects.with_catalogue().order_by("key").values_list("key", flat=True)
+        return list(readable.distinct()[:most])

@@ -1,6 +1,8 @@
 """Addresses of the conversation."""
 
 from django.urls import URLPattern, URLResolver, path
+from django.views.decorators.http import require_safe
+from django.views.generic import RedirectView
 
 from calls import api
 from calls.consumers import SignallingConsumer
@@ -8,7 +10,7 @@ from calls.erasure.api import ErasureApi, RepEraseApi, RetentionApi
 from calls.history.recording_links import PATH
 from calls.sandbox.api import SandboxCallApi
 from calls.usage.api import UsageApi
-from calls.views import assignments, embed, lists, pages, rep_import, reps
+from calls.views import assignments, developers, embed, lists, pages, rep_import, reps
 from calls.views.recordings import RecordingApi
 
 API = "api/external/v1/"
@@ -32,7 +34,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(PATH + "<str:sealed>", RecordingApi.as_view(), name="recording"),
     path("calls", lists.call_pages, name="call-pages"),
     path("calls/export.csv", lists.calls_export, name="calls-export"),
-    path("embedding", pages.embedding_page, name="embedding-page"),
+    path("developers/quickstart", developers.quickstart_page, name="quickstart-page"),
+    path("developers/quickstart/steps", developers.quickstart_steps, name="quickstart-steps"),
+    path("developers/quickstart/key", developers.quickstart_key, name="quickstart-key"),
+    path("developers/usage", developers.usage_page, name="usage-page"),
+    path("developers/usage.csv", developers.usage_csv, name="usage-csv"),
+    path("developers/embedding", developers.embedding_page, name="embedding-page"),
+    path("developers/embedding/add", developers.web_site_add_page, name="web-site-add"),
+    path("developers/embedding/remove", developers.web_site_remove_page, name="web-site-remove"),
+    path("embedding", require_safe(RedirectView.as_view(pattern_name="embedding-page"))),
     path("calls/<str:call_id>", pages.call_page, name="call-page"),
     path("reps", reps.rep_pages, name="rep-pages"),
     path("reps/import", rep_import.rep_import, name="rep-import"),

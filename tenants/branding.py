@@ -1,6 +1,7 @@
 """The tenant's own face on its rep page: colour, logo, consent text, and who may frame it."""
 
 import re
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -80,6 +81,24 @@ def web_sites_set(*, tenant: Tenant, origins: Iterable[str], actor: str = SYSTEM
         details: dict[str, object] = {"changed": ["browser_origins"]}
         audit(tenant_id=tenant.pk, actor=actor, action="tenant.update", details=details)
     return listed
+
+
+def web_site_add(*, tenant_id: uuid.UUID, origin: str, actor: str = SYSTEM) -> list[str]:
+    """One more web site. Raises InvalidRequest; one that is listed already changes nothing."""
+    with tenant_scope(tenant_id):
+        tenant = Tenant.objects.select_for_update(no_key=True).get(pk=tenant_id)
+        listed = [*tenant.browser_origins, origin]
+        return web_sites_set(tenant=tenant, origins=listed, actor=actor)
+
+
+def web_site_remove(*, tenant_id: uuid.UUID, origin: str, actor: str = SYSTEM) -> list[str]:
+    """One web site fewer. One that is not listed changes nothing."""
+    with tenant_scope(tenant_id):
+        tenant = Tenant.objects.select_for_update(no_key=True).get(pk=tenant_id)
+        left = [listed for listed in tenant.browser_origins if listed != origin]
+        if left == tenant.browser_origins:
+            return left
+        return web_sites_set(tenant=tenant, origins=left, actor=actor)
 
 
 def _color(text: str) -> str:

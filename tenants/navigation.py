@@ -43,9 +43,10 @@ SECTIONS = (
             Page("Quickstart", "quickstart-page", Ability.DEVELOP),
             Page("API keys", "key-pages", Ability.DEVELOP),
             Page("Webhooks", "endpoint-pages", Ability.DEVELOP),
+            Page("Deliveries", "delivery-pages", Ability.DEVELOP),
             Page("Requests", "request-pages", Ability.DEVELOP),
             Page("Usage", "usage-page", Ability.DEVELOP),
-            Page("Embedding", "embedding-page"),
+            Page("Embedding", "embedding-page", Ability.DEVELOP),
         ),
     ),
     Section(

@@ -20,9 +20,11 @@ urlpatterns: list[URLPattern] = [
     path(EVENT, api.EventApi.as_view(), name="webhook-event"),
     path(EVENT + "/replay", api.EventReplayApi.as_view(), name="webhook-event-replay"),
     path("webhooks", views.endpoint_pages, name="endpoint-pages"),
+    path("webhooks/deliveries", views.delivery_pages, name="delivery-pages"),
     path("webhooks/add", views.endpoint_add, name="endpoint-add"),
     path("webhooks/<str:endpoint_id>", views.endpoint_page, name="endpoint-page"),
     path("webhooks/<str:endpoint_id>/act", views.endpoint_act, name="endpoint-act"),
+    path("webhooks/<str:endpoint_id>/rotate", views.endpoint_rotate, name="endpoint-page-rotate"),
     path(DELIVERY_PAGE, views.delivery_page, name="delivery-page"),
     path(DELIVERY_PAGE + "/replay", views.delivery_replay, name="delivery-replay"),
 ]

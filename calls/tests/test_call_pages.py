@@ -1,6 +1,5 @@
 """The dashboard's pages of calls: what a manager reads, and what a stranger does not."""
 
-import html
 import re
 import uuid
 from datetime import timedelta
@@ -12,7 +11,7 @@ from django.utils import timezone
 from calls.tests.making import make_drill, make_integrator
 from calls.tests.making_calls import add_recording, add_scorecard, add_transcript, make_call
 from tenants.isolation import tenant_scope
-from tenants.models import Agency, Membership, Tenant, User
+from tenants.models import Agency, Membership, User
 
 pytestmark = pytest.mark.django_db
 
@@ -127,17 +126,6 @@ def test_a_member_limited_to_agencies_sees_those_only(acme):
     client = manager_of(acme, agencies=[agency.pk])
     assert shown(client.get("/calls")) == [chicago.public_id]
     assert client.get(f"/calls/{boston.public_id}").status_code == 404
-
-
-def test_the_embedding_page_shows_an_address_that_works(acme):
-    with tenant_scope(acme.tenant.pk):
-        Tenant.objects.update(browser_origins=["https://training.example.com"])
-    page = manager_of(acme).get("/embedding")
-    assert "https://training.example.com" in page.text
-    path = html.unescape(re.search(r'src="https?://[^/]+(/embed[^"]+)"', page.text).group(1))
-    framed = Client().get(path).headers["Content-Security-Policy"]
-    assert "frame-ancestors https://training.example.com" in framed
-    assert "training.example.com" not in manager_of(make_integrator("Other")).get("/embedding").text
 
 
 def test_calls_of_the_sandbox_are_no_part_of_the_list(acme):

@@ -1,16 +1,11 @@
 """The dashboard's pages of calls."""
 
-from urllib.parse import urlencode
-
-from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from calls.history.detail import CallNotFound, call_get
 from calls.history.latency import call_latency
-from calls.services.embedding import site_find, site_key_make
 from calls.views import presenting
 from calls.views.lists import reader_of, row_of
 from tenants.members import Member, for_members
@@ -39,17 +34,3 @@ def call_page(request: HttpRequest, member: Member, call_id: str) -> HttpRespons
         "deliveries": deliveries_of(tenant=member.tenant_id, subject_id=call.pk),
     }
     return render(request, "calls/detail.html", context)
-
-
-@require_safe
-@for_members()
-def embedding_page(request: HttpRequest, member: Member) -> HttpResponse:
-    """GET /embedding: what goes into an integrator's page."""
-    site_key = site_key_make(tenant_id=member.tenant_id)
-    query = urlencode({"drill": "ma-full-sale", "site": site_key})
-    context = {
-        "member": member,
-        "origins": site_find(site_key).origins,
-        "address": f"{settings.PUBLIC_URL}{reverse('embed-roleplay')}?{query}",
-    }
-    return render(request, "calls/embedding.html", context)

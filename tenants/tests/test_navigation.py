@@ -23,10 +23,10 @@ def test_a_page_without_an_address_is_not_shown(monkeypatch):
 
 
 def test_an_analyst_is_not_shown_what_needs_an_ability():
-    seen = navigation_for(member("analyst"), "/embedding")
+    seen = navigation_for(member("analyst"), "/developers/embedding")
     assert "Webhooks" not in words(seen.below)
-    assert "Webhooks" in words(navigation_for(member("developer"), "/embedding").below)
-    limited = navigation_for(member("owner", (uuid.uuid4(),)), "/embedding")
+    assert "Webhooks" in words(navigation_for(member("developer"), "/developers/embedding").below)
+    limited = navigation_for(member("owner", (uuid.uuid4(),)), "/developers/embedding")
     assert "Webhooks" not in words(limited.below)
 
 

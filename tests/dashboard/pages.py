@@ -47,7 +47,9 @@ PAGES = [
         shows="tbody tr",
     ),
     Page("assignment-add", lambda side: "/assignments/add", roles=COACHES),
-    Page("embedding", lambda side: "/embedding"),
+    Page("quickstart", lambda side: "/developers/quickstart", roles=DEVELOPERS, shows=".ticks"),
+    Page("usage", lambda side: "/developers/usage", roles=DEVELOPERS, shows=".bars"),
+    Page("embedding", lambda side: "/developers/embedding", roles=DEVELOPERS, shows=".log"),
     Page(
         "keys",
         lambda side: "/developers/keys",
@@ -69,5 +71,22 @@ PAGES = [
         states=("full",),
         shows=".notice",
     ),
-    Page("webhooks", lambda side: "/webhooks", roles=DEVELOPERS),
+    Page("webhooks", lambda side: "/webhooks", roles=DEVELOPERS, shows=".endpoints"),
+    Page(
+        "endpoint",
+        lambda side: f"/webhooks/{side.things['endpoint'].public_id}",
+        roles=DEVELOPERS,
+        states=("full",),
+        shows=".log",
+    ),
+    Page("deliveries", lambda side: "/webhooks/deliveries", roles=DEVELOPERS, shows=".log"),
+    Page(
+        "delivery",
+        lambda side: (
+            f"/webhooks/{side.things['endpoint'].public_id}/{side.things['event'].public_id}"
+        ),
+        roles=DEVELOPERS,
+        states=("full",),
+        shows=".attempt",
+    ),
 ]

@@ -150,7 +150,7 @@ ROUTES: dict[str, Route] = {
     "/calls": _get(MEMBER),
     "/calls/export.csv": _get(MEMBER),
     "/calls/<str:call_id>": _get(MEMBER),
-    "/embedding": _get(MEMBER),
+    "/embedding": _get(ANYBODY, ok=(302,)),
     "/developers/keys": _get(WHOLE_MEMBER),
     "/developers/keys/add": {
         "POST": Act(
@@ -193,7 +193,26 @@ ROUTES: dict[str, Route] = {
     },
     "/reminders/stop/<str:stop>": _get(ANYBODY, strangers=False)
     | {"POST": Act(ANYBODY, form=True, body=lambda s, p: {}, strangers=False)},
+    "/developers/quickstart": _get(WHOLE_MEMBER),
+    "/developers/quickstart/steps": _get(WHOLE_MEMBER, ok=(200, 286)),
+    "/developers/quickstart/key": {"POST": Act(WHOLE_MEMBER, form=True, body=lambda s, p: {})},
+    "/developers/usage": _get(WHOLE_MEMBER),
+    "/developers/usage.csv": _get(WHOLE_MEMBER),
+    "/developers/embedding": _get(WHOLE_MEMBER),
+    "/developers/embedding/add": {
+        "POST": Act(
+            WHOLE_MEMBER,
+            ok=(302,),
+            form=True,
+            body=lambda s, p: {"origin": "https://n.example.com"},
+        )
+    },
+    "/developers/embedding/remove": {
+        "POST": Act(WHOLE_MEMBER, ok=(302,), form=True, body=lambda s, p: {})
+    },
     "/webhooks": _get(WHOLE_MEMBER),
+    "/webhooks/deliveries": _get(WHOLE_MEMBER),
+    "/webhooks/<str:endpoint_id>/rotate": {"POST": Act(WHOLE_MEMBER, ok=(200, 302), form=True)},
     "/webhooks/add": {
         "POST": Act(WHOLE_MEMBER, form=True, body=lambda s, p: {"url": "https://n.example.com/"})
     },
