@@ -1,9 +1,10 @@
 """What all API views share: strict JSON in, plain JSON out, the caller from the key."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import wraps
 from typing import Any, ClassVar
 from urllib.parse import unquote_to_bytes
 
@@ -16,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from tenants import rate_limits
+from tenants import idempotency, rate_limits
 from tenants.auth import ApiKeyAuthentication, Caller, address_of, bearer, caller_of
 from tenants.errors import (
     InsufficientScope,
@@ -26,6 +27,8 @@ from tenants.errors import (
     RateLimited,
 )
 from tenants.isolation import limited_to
+
+Handler = Callable[..., Response]
 
 
 class JsonOnly(BaseContentNegotiation):
@@ -98,15 +101,11 @@ class ApiView(APIView):
 
 def json_object(request: Request, *, may_be_empty: bool = False) -> dict[str, Any]:
     """The body, which must be one JSON object. Read here, so that chunked bodies count too."""
-    plain = request._request
-    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    raw = plain.read(limit + 1)
+    raw, plain = _body(request), request._request
     if not raw and may_be_empty:
         return {}
     if not raw:
         raise InvalidRequest("The body is empty.")
-    if len(raw) > limit:
-        raise PayloadTooLarge
     if plain.content_type != "application/json" or _encoded(request):
         raise UnsupportedMediaType(plain.content_type or "")
     try:
@@ -118,6 +117,39 @@ def json_object(request: Request, *, may_be_empty: bool = False) -> dict[str, An
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
     return body
+
+
+def idempotent(handler: Handler) -> Handler:
+    """Let a sender repeat this write with an `Idempotency-Key`: done once, answered twice.
+
+    The API's document learns of it by itself.
+    """
+
+    @wraps(handler)
+    def answer(view: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
+        key = request.headers.get(idempotency.HEADER)
+        if key is None:
+            return handler(view, request, *args, **kwargs)
+
+        def act() -> idempotency.WriteAnswer:
+            made = handler(view, request, *args, **kwargs)
+            return idempotency.WriteAnswer(made.status_code, made.data)
+
+        caller = caller_of(request)
+        asked = idempotency.WriteRequest(
+            tenant_id=caller.tenant.pk,
+            sender=caller.key_public_id,
+            method=request.method or "",
+            path=request.path,
+            idempotency_key=key,
+            body=_body(request),
+        )
+        told = idempotency.answer_once(asked, act)
+        headers = {"Idempotent-Replayed": "true"} if told.repeated else None
+        return Response(told.data, status=told.status, headers=headers)
+
+    answer.is_idempotent = True  # type: ignore[attr-defined]
+    return answer
 
 
 def text_field(body: dict[str, Any], name: str, *, longest: int = 200) -> str:
@@ -158,6 +190,17 @@ def _check_query(request: Request) -> None:
         raise InvalidRequest("The query is not valid UTF-8.") from broken
     if "\x00" in text:
         raise InvalidRequest("The query holds a character that cannot be stored.")
+
+
+def _body(request: Request) -> bytes:
+    """The body's bytes, however often they are asked for. Raises PayloadTooLarge."""
+    plain: Any = request._request
+    if not hasattr(plain, "athos_body"):
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        plain.athos_body = plain.read(limit + 1)
+        if len(plain.athos_body) > limit:
+            raise PayloadTooLarge
+    return bytes(plain.athos_body)
 
 
 def _encoded(request: Request) -> bool:

@@ -45,8 +45,8 @@ class Operation:
     """One method of one address.
 
     `id` becomes the name of a function in generated clients. `errors` are those beyond the ones
-    that the credential, the body and the server itself bring with them (`athos.openapi`), and
-    `scope` comes from the view.
+    that the credential, the body and the server itself bring with them (`athos.openapi`); `scope`
+    and `idempotent` come from the view.
     """
 
     id: str
@@ -55,6 +55,7 @@ class Operation:
     description: str
     credential: Credential = Credential.API_KEY
     scope: str = ""
+    idempotent: bool = False  # takes an Idempotency-Key
     parameters: tuple[Schema, ...] = ()
     body: Schema | None = None
     body_optional: bool = False

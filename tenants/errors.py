@@ -71,6 +71,16 @@ class KeyNotActive(AthosError):
     message = "This API key has ended, or will when its grace is over. Make a new one."
 
 
+class IdempotencyKeyInUse(AthosError):
+    code, status = "IDEMPOTENCY_KEY_IN_USE", 409
+    message = "The same request is being carried out just now."
+
+
+class IdempotencyKeyReused(AthosError):
+    code, status = "IDEMPOTENCY_KEY_REUSED", 422
+    message = "This Idempotency-Key was used for another body."
+
+
 class PayloadTooLarge(AthosError):
     code, status, message = "PAYLOAD_TOO_LARGE", 413, "The request body is too large."
 

@@ -258,6 +258,25 @@ class ApiRequest(TenantRow):
         ]
 
 
+class IdempotentAnswer(TenantRow):
+    """What a write with an Idempotency-Key was answered with, for a day (`tenants.idempotency`).
+
+    Sealed, for it may hold a secret that is shown once. Empty only inside its own transaction.
+    """
+
+    digest = models.CharField(max_length=64)  # of the sender, the address and the key
+    body_digest = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField(default=0)
+    sealed_answer = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "created_at"], name="answer_by_age")]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "digest"], name="answer_once"),
+        ]
+
+
 class Branding(TenantRow):
     """How the tenant's rep page looks: one row at most. The name on it is the tenant's own."""
 

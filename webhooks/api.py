@@ -10,7 +10,7 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tenants.api import ApiView, json_object, text_field, text_field_or_none, timestamp
+from tenants.api import ApiView, idempotent, json_object, text_field, text_field_or_none, timestamp
 from tenants.auth import Caller, caller_of
 from tenants.errors import InsufficientScope, InvalidRequest
 from webhooks.addresses import URL_LONGEST
@@ -51,6 +51,7 @@ class EndpointListApi(WebhookView):
         found = endpoints_list(tenant=self.caller.tenant, mode=self.caller.mode)
         return Response({"data": [endpoint_output(endpoint) for endpoint in found]})
 
+    @idempotent
     def post(self, request: Request) -> Response:
         body = json_object(request)
         endpoint, secret = endpoint_create(
@@ -70,6 +71,7 @@ class EndpointApi(WebhookView):
     def get(self, request: Request, endpoint_id: str) -> Response:
         return Response(endpoint_output(self.endpoint(endpoint_id)))
 
+    @idempotent
     def patch(self, request: Request, endpoint_id: str) -> Response:
         endpoint = self.endpoint(endpoint_id)
         body = json_object(request)
@@ -87,6 +89,7 @@ class EndpointApi(WebhookView):
         )
         return Response(endpoint_output(changed))
 
+    @idempotent
     def delete(self, request: Request, endpoint_id: str) -> Response:
         endpoint_delete(
             tenant=self.caller.tenant,
@@ -99,6 +102,7 @@ class EndpointApi(WebhookView):
 class EndpointRotateApi(WebhookView):
     """POST /webhook-endpoints/{endpointId}/rotate-secret"""
 
+    @idempotent
     def post(self, request: Request, endpoint_id: str) -> Response:
         endpoint = self.endpoint(endpoint_id)
         secret = endpoint_secret_rotate(
@@ -113,6 +117,7 @@ class EndpointRotateApi(WebhookView):
 class EndpointTestApi(WebhookView):
     """POST /webhook-endpoints/{endpointId}/test"""
 
+    @idempotent
     def post(self, request: Request, endpoint_id: str) -> Response:
         endpoint = self.endpoint(endpoint_id)
         if not endpoint.enabled:
@@ -126,6 +131,7 @@ class EndpointTestApi(WebhookView):
 class EndpointReplayApi(WebhookView):
     """POST /webhook-endpoints/{endpointId}/replay"""
 
+    @idempotent
     def post(self, request: Request, endpoint_id: str) -> Response:
         endpoint = self.endpoint(endpoint_id)
         count = failed_replay(
@@ -205,6 +211,7 @@ class EventApi(WebhookView):
 class EventReplayApi(WebhookView):
     """POST /webhook-events/{webhookId}/replay"""
 
+    @idempotent
     def post(self, request: Request, webhook_id: str) -> Response:
         caller = self.caller
         log = event_get(tenant=caller.tenant, mode=caller.mode, public_id=webhook_id)

@@ -18,6 +18,8 @@ from tenants.describing import (
 from tenants.errors import (
     ApiKeyRevoked,
     AthosError,
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
     InsufficientScope,
     InvalidApiKey,
     InvalidRequest,
@@ -74,6 +76,8 @@ def refusals_of(operation: Operation) -> list[Refusal]:
         found.update(KEY_ERRORS)
     if operation.scope:
         found.add(InsufficientScope)
+    if operation.idempotent:
+        found.update((IdempotencyKeyInUse, IdempotencyKeyReused))
     if operation.body is not None:
         found.update(BODY_ERRORS)
     return sorted(found, key=lambda refusal: (refusal.status, refusal.code))
@@ -108,7 +112,7 @@ def _answer_name(codes: list[str]) -> str:
 def _answer(status: int, codes: list[str]) -> Schema:
     return {
         "description": " or ".join(f"`{code}`" for code in codes),
-        "headers": header_refs(_header_names(status)),
+        "headers": header_refs(_header_names(status, codes)),
         "content": {
             "application/json": {
                 "schema": {"$ref": "#/components/schemas/Error"},
@@ -134,9 +138,10 @@ def _example(refusal: Refusal) -> dict[str, Any]:
     return {"summary": refusal.message, "value": value}
 
 
-def _header_names(status: int) -> list[str]:
-    more = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}
-    return [*COMMON_HEADERS, *more.get(status, [])]
+def _header_names(status: int, codes: list[str]) -> list[str]:
+    waits = status in (429, 503) or IdempotencyKeyInUse.code in codes
+    more = ["WWW-Authenticate"] * (status == 401) + ["Retry-After"] * waits
+    return [*COMMON_HEADERS, *more]
 
 
 def header_refs(names: Iterable[str]) -> dict[str, Schema]:

@@ -19,6 +19,7 @@ import tenants.openapi
 import webhooks.event_openapi
 import webhooks.openapi
 from athos.openapi import errors
+from tenants import idempotency
 from tenants.api import ApiView
 from tenants.describing import (
     Answer,
@@ -51,7 +52,11 @@ _DESCRIBED: Mapping[tuple[type[ApiView], str], Operation] = {
     **tenants.openapi.OPERATIONS,
 }
 OPERATIONS = {
-    (view, method): replace(operation, scope=view.method_scopes.get(method, view.required_scope))
+    (view, method): replace(
+        operation,
+        scope=view.method_scopes.get(method, view.required_scope),
+        idempotent=getattr(getattr(view, method.lower()), "is_idempotent", False),
+    )
     for (view, method), operation in _DESCRIBED.items()
 }
 SHAPES: Mapping[str, Schema] = {
@@ -89,6 +94,17 @@ HEADERS: Mapping[str, Schema] = {
         text("What is allowed: `q` requests in `w` seconds.", pattern=r'^"[a-z-]+";q=\d+;w=\d+$'),
         required=False,
     ),
+}
+IDEMPOTENCY_KEY: Schema = {
+    "name": idempotency.HEADER,
+    "in": "header",
+    "required": False,
+    "description": (
+        "Names this write; best a UUID. Repeated with the same name and body within a day it"
+        " changes nothing more and gets the same answer."
+    ),
+    "schema": {"type": "string", "pattern": f"^{idempotency.KEY.pattern}$"},
+    "example": "3f7c1a52-8f0e-4f6f-9a53-0c1f7e6f4f11",
 }
 SECURITY_SCHEMES: Mapping[Credential, Schema] = {
     Credential.API_KEY: {
@@ -165,14 +181,18 @@ def operation_json(operation: Operation) -> Schema:
         "description": _description(operation),
         "security": [{str(operation.credential): []}],
     }
-    if operation.parameters:
-        made["parameters"] = list(operation.parameters)
+    headers = [IDEMPOTENCY_KEY] if operation.idempotent else []
+    if operation.parameters or headers:
+        made["parameters"] = [*operation.parameters, *headers]
     if operation.body is not None:
         made["requestBody"] = {
             "required": not operation.body_optional,
             "content": _json(operation.body, operation.body_examples),
         }
-    answers = {str(answer.status): _answer(answer) for answer in operation.answers}
+    answers = {
+        str(answer.status): _answer(answer, idempotent=operation.idempotent)
+        for answer in operation.answers
+    }
     made["responses"] = answers | errors.refusal_answers(operation)
     return made
 
@@ -183,8 +203,12 @@ def _description(operation: Operation) -> str:
     return f"{operation.description}\n\nThe key needs the scope `{operation.scope}`."
 
 
-def _answer(answer: Answer) -> Schema:
+def _answer(answer: Answer, *, idempotent: bool) -> Schema:
     own = {name: _header(schema) for name, schema in answer.headers.items()}
+    if idempotent:
+        own["Idempotent-Replayed"] = _header(
+            text("`true` where an answer is given again.", const="true"), required=False
+        )
     made: Schema = {
         "description": answer.description,
         "headers": errors.header_refs(errors.COMMON_HEADERS) | own,

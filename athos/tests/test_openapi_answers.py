@@ -21,6 +21,8 @@ from calls.models import Call, SessionToken
 from calls.tests.making import API, make_drill, make_integrator, make_worker
 from calls.tests.making_calls import add_recording, add_scorecard, add_transcript, make_call
 from tenants.api import ApiView
+from tenants.errors import IdempotencyKeyInUse
+from tenants.idempotency import WriteAnswer, WriteRequest, answer_once
 from tenants.isolation import tenant_scope
 from tenants.models import ApiKey, Tenant
 from tenants.services import ALL_SCOPES, api_key_create, api_key_revoke
@@ -42,6 +44,7 @@ class Ask:
     key: str | None = None
     mode: str = "live"
     content_type: str = "application/json"
+    idempotency_key: str = ""
 
 
 class World:
@@ -110,7 +113,10 @@ class World:
             API + ask.path,
             b"" if ask.body is None else body.encode(),
             content_type=ask.content_type,
-            headers={"Authorization": f"Bearer {own if ask.key is None else ask.key}"},
+            headers={
+                "Authorization": f"Bearer {own if ask.key is None else ask.key}",
+                **({"Idempotency-Key": ask.idempotency_key} if ask.idempotency_key else {}),
+            },
         )
 
 
@@ -225,6 +231,16 @@ def _rotating(world: World, ask: Ask) -> Ask:
     return ask
 
 
+def _for_another_body(world: World, ask: Ask) -> Ask:
+    """As if that had been answered."""
+    tenant = world.acme.tenant
+    for method in ("POST", "PATCH", "DELETE"):
+        key_id = world.acme.key.public_id
+        other = WriteRequest(tenant.pk, key_id, method, API + ask.path, "once", b"another body")
+        answer_once(other, lambda: WriteAnswer(200, {}))
+    return replace(ask, idempotency_key="once")
+
+
 def _forgotten(world: World, ask: Ask) -> Ask:
     with tenant_scope(world.acme.tenant.pk):
         Event.objects.update(body=b"", body_expired_at=Now())
@@ -272,6 +288,7 @@ PROVOKE: dict[str, Provoke] = {
     "EVENT_NOT_FOUND": _unknown("wh_[^/]*", "wh_00000000-0000-4000-8000-000000000000"),
     "EVENT_EXPIRED": _forgotten,
     "TOO_MANY_KEYS": _five_keys,
+    "IDEMPOTENCY_KEY_REUSED": _for_another_body,
 }
 OWN: dict[tuple[str, str], Provoke] = {
     ("replayWebhookEvent", "ENDPOINT_NOT_FOUND"): lambda w, ask: replace(
@@ -280,6 +297,7 @@ OWN: dict[tuple[str, str], Provoke] = {
 }
 # What only a fault brings about is raised where every request comes by.
 FAULTS: dict[str, Exception] = {
+    "IDEMPOTENCY_KEY_IN_USE": IdempotencyKeyInUse(retry_after=1),
     "INTERNAL_ERROR": RuntimeError("a secret text"),
     "SERVICE_UNAVAILABLE": OperationalError("a secret text"),
 }

@@ -30,6 +30,7 @@ from calls.models import (
 )
 from calls.services.telling import Deletion, tell_recording_deleted
 from scoring.retention import scorecards_forget
+from tenants.idempotency import answers_expire
 from tenants.isolation import tenant_scope
 from tenants.request_log import requests_expire
 from webhooks.retention import log_expire, payloads_expire
@@ -59,6 +60,7 @@ def retention_round(claim: Claim[RetentionRound]) -> None:
         done = _transcripts(claim, policy, until) and done
         done = _payloads(claim, policy, until) and done
         done = _webhook_log(claim, policy, until) and done
+        done = _idempotent_answers(claim, until) and done
         done = _request_log(claim, until) and done
         _look_after_erased(claim)
     except StorageUnavailable:
@@ -161,6 +163,14 @@ def _request_log(claim: Claim[RetentionRound], until: float) -> bool:
             deleted = requests_expire(tenant_id=claim.tenant_id, most=REQUESTS)
         if deleted < REQUESTS:
             return True
+    return False
+
+
+def _idempotent_answers(claim: Claim[RetentionRound], until: float) -> bool:
+    while time.monotonic() < until:
+        with claim.step():
+            if not answers_expire(tenant_id=claim.tenant_id, most=PAYLOADS):
+                return True
     return False
 
 

@@ -58,6 +58,7 @@ KEPT: Mapping[str, str] = {
     "tenants_auditevent": "who did what, by ids that name no rep",
     "tenants_branding": "a colour and a logo",
     "tenants_consenttext": "what every rep is asked",
+    "tenants_idempotentanswer": "answers about webhook endpoints, sealed, for a day",
     "tenants_membership": "people who sign in to the dashboard",
     "tenants_tenant": "the account",
     "tenants_user": "people who sign in to the dashboard",

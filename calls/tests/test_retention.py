@@ -231,6 +231,17 @@ def test_an_erased_reps_recordings_are_told_without_the_name(acme, stranger):
     assert told_deleted(stranger) == []
 
 
+def test_a_key_limited_to_agencies_has_it_told_too(acme):
+    call = full_call(acme, agency="chicago")
+    listen_for_deletions(acme)
+    key = api_key_create(
+        tenant=acme.tenant, name="chicago", scopes=ALL_SCOPES, agencies=[call.agency_id]
+    )[1]
+    assert delete(acme, f"/calls/{call.public_id}", key).status_code == 202
+    (told,) = told_deleted(acme)
+    assert (told["callId"], told["reason"]) == (call.public_id, "CALL_ERASED")
+
+
 def test_a_call_that_is_worked_on_is_left_for_a_later_round(acme, storage):
     call = old_call(acme, 31, lease_token=uuid.uuid4(), lease_until=timezone.now() + timedelta(1))
     keep(acme, audio_days=30, transcript_days=30)

@@ -18,6 +18,7 @@ OF_ALL_AGENCIES = SHARED_TABLES | {
     "tenants_auditevent",
     "tenants_branding",
     "tenants_consenttext",
+    "tenants_idempotentanswer",
     "tenants_membership",
     "tenants_tenant",
     "webhooks_endpoint",

@@ -64,8 +64,9 @@ def _without(function: FunctionType, there: str, gone: str) -> CodeType:
     changed = source.replace(there, gone)
     if "__class__" in function.__code__.co_freevars:  # for super()
         changed = "class _:\n" + textwrap.indent(changed, "    ")
-    if "view" in function.__code__.co_freevars:  # a decorator's
-        changed = "def _(view):\n" + textwrap.indent(changed, "    ")
+    around = [name for name in function.__code__.co_freevars if name != "__class__"]
+    if around:  # a decorator's
+        changed = f"def _({', '.join(around)}):\n" + textwrap.indent(changed, "    ")
     compiled = compile(changed, function.__code__.co_filename, "exec")
     return _find(compiled, function.__code__.co_name)
 

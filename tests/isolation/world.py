@@ -5,6 +5,7 @@ key of the tenant may see (`all`), an agency (`one`, `two`), no agency (`none`),
 (`test`). A canary in an answer therefore says whose data it was.
 """
 
+import hashlib
 import re
 import uuid
 from collections.abc import Iterator
@@ -47,7 +48,16 @@ from scoring.ports import Answer
 from tenants.auth import caller_find
 from tenants.branding import BrandingChange, branding_update, consent_text_publish
 from tenants.isolation import TABLES_WITHOUT_TENANT, tenant_scope
-from tenants.models import Agency, ApiKey, Membership, Rep, Tenant, TenantRow, User
+from tenants.models import (
+    Agency,
+    ApiKey,
+    IdempotentAnswer,
+    Membership,
+    Rep,
+    Tenant,
+    TenantRow,
+    User,
+)
 from tenants.request_log import Answered, Owner, requests_write
 from tenants.services import ALL_SCOPES, api_key_create, audit, tenant_create
 from tenants.tests.signing import signed_in
@@ -65,7 +75,7 @@ NOT_FILLED = {
     *("external_id", "external_user_id", "external_agency_id", "drill_key", "difficulty"),
     *("judge_name", "judge_version", "judge_model", "action", "body", "actor", "target", "state"),
     *("rehearsal", "subject", "failure", "end_reason", "color", "consent_version"),
-    *("call_id", "event_type"),
+    *("call_id", "event_type", "body_digest", "sealed_answer"),
     *("created_by", "reminder"),
 }
 PARTS = ("one", "two", "none", "test")
@@ -322,6 +332,9 @@ def _webhooks(side: Side) -> None:
                 tenant=side.tenant, endpoint=endpoint, subject="disabled", sent_at=timezone.now()
             )
         side.keys[f"webhook {mode}"] = secret
+    with tenant_scope(side.tenant.pk):
+        digest = hashlib.sha256(side.canary().encode()).hexdigest()
+        IdempotentAnswer.objects.create(tenant=side.tenant, digest=digest, body_digest=digest)
     for part, call in side.calls.items():
         event_publish(
             tenant_id=side.tenant.pk,
