@@ -5,6 +5,7 @@ Real environment variables always win over that file. `docs/settings.md` lists e
 """
 
 import sys
+from datetime import timedelta
 from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
@@ -92,6 +93,12 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.socialaccount.providers.saml",
+    "allauth.usersessions",
+    "axes",
     "channels",
     "csp",
     "django_htmx",
@@ -118,6 +125,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "athos.urls"
@@ -167,22 +175,14 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 
-# --- signing in ------------------------------------------------------------------------------
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
-ACCOUNT_ADAPTER = "tenants.sign_in.Adapter"
-ACCOUNT_LOGIN_METHODS = {"email"}
-ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
-ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-ACCOUNT_EMAIL_VERIFICATION = "none"
-ACCOUNT_EMAIL_NOTIFICATIONS = False
-ACCOUNT_SESSION_REMEMBER = True  # no question asked; SESSION_COOKIE_AGE decides
-ACCOUNT_REAUTHENTICATION_TIMEOUT = 600  # seconds that a proof of who one is stays fresh
-ACCOUNT_RATE_LIMITS = {"login": "30/m/ip", "login_failed": "10/m/ip,5/5m/key"}
-ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXIES
-LOGIN_URL = "account_login"
-LOGIN_REDIRECT_URL = "call-pages"
-ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
-SESSION_COOKIE_AGE = 12 * 3600
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in (
+        ("MinimumLengthValidator", {"min_length": 10}),
+        ("UserAttributeSimilarityValidator", {"user_attributes": ("email", "name")}),
+        ("CommonPasswordValidator", {}),
+    )
+]
 
 # --- mail ------------------------------------------------------------------------------------
 # smtp+tls://user:password@host:587, smtp+ssl://…; embedded, mails become files. Empty: none go out.
@@ -193,6 +193,58 @@ except ValueError as odd:
     raise ImproperlyConfigured("EMAIL_URL: smtp+tls://user:password@host:587 or so.") from odd
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="Athos <athos@localhost>")
+
+# --- signing in ------------------------------------------------------------------------------
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # refuses who is locked out, before a password is tried
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+ACCOUNT_ADAPTER = "tenants.sign_in.Adapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"  # an invitation's link or a provider proves addresses
+ACCOUNT_EMAIL_NOTIFICATIONS = bool(EMAIL_URL)  # of changes to how one signs in
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # no mail to strangers who are not in
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = urlsplit(PUBLIC_URL).scheme
+ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False  # of this browser; all others are signed out
+ACCOUNT_SESSION_REMEMBER = True  # no question asked; SESSION_COOKIE_AGE decides
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 600  # seconds that a proof of who one is stays fresh
+ACCOUNT_RATE_LIMITS = {  # against guessing from many addresses; axes locks out a single one
+    "login": "30/m/ip",
+    "login_failed": "20/m/ip,50/h/key",
+    "reset_password": "20/m/ip,5/h/key",
+}
+AXES_HANDLER = "axes.handlers.cache.AxesCacheHandler"  # forgets by itself, keeps no personal data
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # nobody locks others out of their account
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_USERNAME_CALLABLE = "tenants.lockout.account_named"
+AXES_CLIENT_IP_CALLABLE = "tenants.lockout.address_of"
+AXES_LOCKOUT_CALLABLE = "tenants.lockout.locked_page"
+AXES_ENABLE_ADMIN = False
+MFA_ADAPTER = "tenants.sign_in.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = EMBEDDED  # http://localhost
+MFA_TOTP_ISSUER = "Athos"
+MFA_TOTP_TOLERANCE = 1  # periods of 30 s that a clock may be off
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+# Whether tenants that say nothing about it ask their members for a second factor.
+MFA_REQUIRED = env.bool("MFA_REQUIRED", default=not EMBEDDED)
+SOCIALACCOUNT_ADAPTER = "athos.single_sign_on.Adapter"
+SOCIALACCOUNT_LOGIN_ON_GET = True  # a form could not be led on to the provider: form-action 'self'
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_REQUESTS_TIMEOUT = 5
+# Identity providers that are not on the public internet, to which we may talk all the same.
+SSO_LOCAL_URLS = env.list("SSO_LOCAL_URLS", default=[])
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "call-pages"
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+SESSION_COOKIE_AGE = 12 * 3600
 
 # --- the bell --------------------------------------------------------------------------------
 # redis://host:port or unix:///path (Kombu wants its own spelling of a socket path).
@@ -383,5 +435,6 @@ LOGGING = {
         "daphne": {"level": "WARNING"},
         "aioice": {"level": "WARNING"},
         "aiortc": {"level": "WARNING"},
+        "axes": {"level": "ERROR"},  # it would name people and addresses; tenants.lockout says it
     },
 }

@@ -10,7 +10,16 @@ from calls.erasure.api import ErasureApi, RepEraseApi, RetentionApi
 from calls.history.recording_links import PATH
 from calls.sandbox.api import SandboxCallApi
 from calls.usage.api import UsageApi
-from calls.views import assignments, developers, embed, lists, pages, rep_import, reps
+from calls.views import (
+    assignments,
+    developers,
+    embed,
+    lists,
+    pages,
+    rep_import,
+    reps,
+    settings_pages,
+)
 from calls.views.recordings import RecordingApi
 
 API = "api/external/v1/"
@@ -61,5 +70,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("agencies", reps.agency_pages, name="agency-pages"),
     path("agencies/<str:agency_id>", reps.agency_page, name="agency-page"),
     path("agencies/<str:agency_id>/edit", reps.agency_edit, name="agency-edit"),
+    path("settings/retention", settings_pages.retention_page, name="retention-page"),
+    path("settings/retention/days", settings_pages.retention_change, name="retention-change"),
+    path("settings/retention/consent", settings_pages.consent_publish, name="consent-publish"),
+    path("settings/allowance", settings_pages.allowance_page, name="allowance-page"),
+    path("settings/models", settings_pages.models_page, name="models-page"),
 ]
 websocket_urlpatterns: list[URLPattern] = [path("live/v1", SignallingConsumer.as_asgi())]

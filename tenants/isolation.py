@@ -25,14 +25,23 @@ TABLES_WITHOUT_TENANT = frozenset(
         "auth_group",
         "auth_group_permissions",
         "auth_permission",
+        "axes_accessattempt",  # empty: tries are counted in Valkey
+        "axes_accessattemptexpiration",
+        "axes_accessfailurelog",
+        "axes_accesslog",
         "calls_liveslot",  # names a call by id only
         "calls_liveworker",
         "django_content_type",
         "django_migrations",
         "django_session",
+        "mfa_authenticator",
+        "socialaccount_socialaccount",  # which user a provider's subject is, in its own tenant only
+        "socialaccount_socialapp",  # empty: providers are rows of tenants
+        "socialaccount_socialtoken",
         "tenants_user",
         "tenants_user_groups",
         "tenants_user_user_permissions",
+        "usersessions_usersession",
     }
 )
 

@@ -63,6 +63,8 @@ class Tenant(models.Model):
     webhook_payload_days = models.PositiveSmallIntegerField(null=True, blank=True, default=30)
     # Whether reps may keep a call to themselves (docs/reps.md).
     private_practice = models.BooleanField(default=False, db_default=False)
+    # Whether members need a second factor. None: as the deployment has it (MFA_REQUIRED).
+    mfa_required = models.BooleanField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[TenantItselfManager[Self]] = TenantItselfManager()
@@ -182,6 +184,65 @@ class Membership(TenantRow):
         ]
 
 
+def invitation_public_id() -> str:
+    return "inv_" + public_suffix()
+
+
+class Invitation(TenantRow):
+    """A place in a tenant that waits for the person with that address, who gets it by mail."""
+
+    public_id = models.CharField(
+        max_length=40, unique=True, default=invitation_public_id, editable=False
+    )
+    email = models.EmailField()  # in lower case
+    role = models.CharField(max_length=12, choices=Membership.Role)
+    agencies = ArrayField(models.UUIDField(), default=list, blank=True)
+    digest = models.CharField(max_length=64, unique=True)  # of the link's secret
+    invited_by = models.CharField(max_length=120)  # an actor
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True, blank=True)  # when the mail server took it
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "email"],
+                condition=Q(accepted_at=None, revoked_at=None),
+                name="invitation_open_once",
+            )
+        ]
+
+
+def single_sign_on_public_id() -> str:
+    return "sso_" + public_suffix()
+
+
+class SingleSignOn(TenantRow):
+    """The tenant's own identity provider: one at most. What it says holds for this tenant only."""
+
+    class Kind(models.TextChoices):
+        OIDC = "oidc"
+        SAML = "saml"
+
+    public_id = models.CharField(
+        max_length=40, unique=True, default=single_sign_on_public_id, editable=False
+    )
+    kind = models.CharField(max_length=4, choices=Kind)
+    # OIDC: the issuer and our client there. SAML: the provider's entity id, address and certificate
+    issuer = models.CharField(max_length=2048)
+    client_id = models.CharField(max_length=255, blank=True)
+    sealed_secret = models.TextField(blank=True)  # under ENCRYPTION_KEYS
+    address = models.CharField(max_length=2048, blank=True)
+    certificate = models.TextField(blank=True)
+    required = models.BooleanField(default=False)  # of everybody but owners
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant"], name="single_sign_on_once")]
+
+
 def key_public_id() -> str:
     return "key_" + public_suffix()
 
@@ -227,6 +288,13 @@ class AuditEvent(TenantRow):
     action = models.CharField(max_length=60)
     target = models.CharField(max_length=120, blank=True)
     details = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["tenant", "-at", "-id"], name="audit_by_time"),
+            models.Index(fields=["tenant", "action", "-at", "-id"], name="audit_by_action"),
+            models.Index(fields=["tenant", "actor", "-at", "-id"], name="audit_by_actor"),
+        ]
 
 
 class ApiRequest(TenantRow):

@@ -24,6 +24,10 @@ class MembershipSummary:
     tenant_status: str
     role: str
     agencies: tuple[uuid.UUID, ...]  # empty: all
+    mfa_required: bool | None = None  # None: as the deployment has it
+    single_sign_on: str | None = None  # the tenant's own provider, by its public id
+    single_sign_on_required: bool = False
+    has_second_factor: bool = False  # the user, whatever the tenant
 
 
 def memberships_of(user_id: uuid.UUID) -> list[MembershipSummary]:
@@ -32,9 +36,20 @@ def memberships_of(user_id: uuid.UUID) -> list[MembershipSummary]:
         cursor.execute("SELECT * FROM memberships_of(%s)", [user_id])
         rows = cursor.fetchall()
     return [
-        MembershipSummary(membership, tenant, name, status, role, tuple(agencies))
-        for membership, tenant, name, status, role, agencies in rows
+        MembershipSummary(membership, tenant, name, status, role, tuple(agencies), *more)
+        for membership, tenant, name, status, role, agencies, *more in rows
     ]
+
+
+def membership_user(
+    *, tenant_id: uuid.UUID, user_id: uuid.UUID | None = None, email: str = ""
+) -> User | None:
+    """The tenant's member with that id, or with that address."""
+    named = {"user_id": user_id} if user_id else {"user__email__iexact": email}
+    with tenant_scope(tenant_id):
+        rows = Membership.objects.for_tenant(tenant_id).select_related("user")
+        found = rows.filter(**named).first()
+    return found.user if found else None
 
 
 def tenant_named(name: str) -> Tenant | None:

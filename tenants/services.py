@@ -95,6 +95,16 @@ def tenant_update(
     return locked
 
 
+def tenant_policy_set(
+    *, tenant_id: uuid.UUID, mfa_required: bool | None, actor: str = SYSTEM
+) -> None:
+    """Whether members need a second factor, from their next click on; None: as the deployment."""
+    with tenant_scope(tenant_id):
+        Tenant.objects.filter(pk=tenant_id).update(mfa_required=mfa_required)
+        details: dict[str, object] = {"mfaRequired": mfa_required}
+        audit(tenant_id=tenant_id, actor=actor, action="tenant.policy", details=details)
+
+
 def catalogue_ensure() -> None:
     """The tenant that owns the shipped drills is there. Migrations make it; wiping loses it."""
     with tenant_scope(CATALOGUE):

@@ -15,6 +15,7 @@ from calls.tests.making_calls import add_recording, add_scorecard, add_transcrip
 from tenants.isolation import tenant_scope
 from tenants.members import MODE
 from tenants.models import Agency, Membership, Rep, Tenant, User
+from tenants.tests.signing import signed_in
 
 LIMITED, STRANGER = "limited", "stranger"
 OWNER, MANAGER, ANALYST, DEVELOPER = Membership.Role.values
@@ -34,9 +35,7 @@ class Side:
 
     def client(self, role: str, *, mode: str = "live") -> Client:
         """Signed in, looking at live calls or at the sandbox."""
-        client = Client()
-        backend = "allauth.account.auth_backends.AuthenticationBackend"
-        client.force_login(self.users[role], backend=backend)
+        client = signed_in(self.users[role])
         session = client.session
         session[MODE] = mode
         session.save()

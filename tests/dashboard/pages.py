@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 from tests.dashboard.bed import DEVELOPER, LIMITED, MANAGER, OWNER, ROLES, Side
 from tests.dashboard.developers import developers_seed
+from tests.dashboard.people import seed_team
 from tests.dashboard.reps import assignments_seed, rep_of
 
 EVERYBODY = frozenset(ROLES)
 DEVELOPERS = frozenset({OWNER, DEVELOPER})
 COACHES = frozenset({OWNER, MANAGER, LIMITED})
+ADMINISTRATORS = frozenset({OWNER, MANAGER})
+OWNERS = frozenset({OWNER})
 
 
 @dataclass(frozen=True)
@@ -89,4 +92,30 @@ PAGES = [
         states=("full",),
         shows=".attempt",
     ),
+    Page("embedding", lambda side: "/embedding"),
+    Page("webhooks", lambda side: "/webhooks", roles=DEVELOPERS),
+    Page("account", lambda side: "/account", states=("full",)),
+    Page(
+        *("team", lambda side: "/settings/team"),
+        roles=ADMINISTRATORS,
+        shows="tbody tr",
+        seed=seed_team,
+    ),
+    Page(
+        *("member", lambda side: f"/settings/team/member?email={side.users[MANAGER].email}"),
+        roles=ADMINISTRATORS,
+        states=("full",),
+    ),
+    Page("branding", lambda side: "/settings/branding", roles=ADMINISTRATORS),
+    Page("retention", lambda side: "/settings/retention", roles=ADMINISTRATORS),
+    Page("allowance", lambda side: "/settings/allowance", roles=ADMINISTRATORS),
+    Page("models", lambda side: "/settings/models", roles=ADMINISTRATORS, shows="tbody tr"),
+    Page("security", lambda side: "/settings/security", roles=ADMINISTRATORS),
+    Page("provider", lambda side: "/settings/security/provider", roles=OWNERS),
+    Page(
+        *("provider-saml", lambda side: "/settings/security/provider?kind=saml"),
+        roles=OWNERS,
+        states=("empty",),
+    ),
+    Page("audit", lambda side: "/settings/audit", roles=ADMINISTRATORS, shows="tbody tr"),
 ]

@@ -64,6 +64,11 @@ PARAMETERS: dict[str, tuple[str, str]] = {
     "stop": ("stop", "gAAAA" + "x" * 120),
     "assignment_id": ("assignment", "asg_" + "x" * 21),
     "external_user_id": ("externalUserId", "nobody-of-that-name"),
+    "provider": ("provider", "sso_" + "x" * 21),
+    "provider_id": ("provider", "sso_" + "x" * 21),
+    "organization_slug": ("provider", "sso_" + "x" * 21),
+    "secret": ("invitation", "x" * 43),
+    "pk": ("passkey", "1"),
 }
 # kinds of which a tenant's parts have their own, that those who see other parts must not find
 _ALL_PARTS = {"one", "two", "none", "test"}
@@ -77,13 +82,28 @@ APART = {
     "assignment": {"one", "two", "none"},
 }
 # addresses that are regular expressions: one that matches
-PATTERNS = {r"/^docs/(?P<path>[\w./-]{0,200})$": "/docs/nothing.html"}
+PATTERNS = {
+    r"/^docs/(?P<path>[\w./-]{0,200})$": "/docs/nothing.html",
+    r"/^sign-in/password/(?P<uidb36>[0-9a-zA-Z]{1,40})-(?P<key>[0-9a-zA-Z-]{1,100})$": (
+        "/sign-in/password/1-x"
+    ),
+}
 
 
 def _get(door: Door, **more: Any) -> Route:
     return {"GET": Act(door, **more), "HEAD": Act(door, **more)}
 
 
+def _post(door: Door, ok: tuple[int, ...] = (200,), **more: Any) -> Route:
+    return {"POST": Act(door, ok=ok, form=True, body=lambda s, p: {}, **more)}
+
+
+def _form(door: Door, ok: tuple[int, ...] = (200,), **more: Any) -> Route:
+    """A page whose form is answered by itself."""
+    return _get(door, ok=ok, **more) | _post(door, ok=ok, **more)
+
+
+_RESET = r"/^sign-in/password/(?P<uidb36>[0-9a-zA-Z]{1,40})-(?P<key>[0-9a-zA-Z-]{1,100})$"
 ENDPOINT = V1 + "/webhook-endpoints/<str:endpoint_id>"
 EVENT = V1 + "/webhook-events/<str:webhook_id>"
 DELIVERIES = V1 + "/webhook-deliveries"
@@ -229,7 +249,56 @@ ROUTES: dict[str, Route] = {
     | {"POST": Act(ANYBODY, ok=(200, 302), form=True), "PUT": Act(ANYBODY, ok=(200, 302))},
     "/sign-out": _get(ANYBODY, ok=(200, 302)) | {"POST": Act(ANYBODY, ok=(302,), form=True)},
     "/sign-in/inactive": _get(ANYBODY, ok=(200,)),
-    "/sign-in/confirm": _get(SIGNED_IN) | {"POST": Act(SIGNED_IN, form=True)},
+    "/sign-in/confirm": _form(SIGNED_IN),
+    "/sign-in/confirm/code": _form(SIGNED_IN, ok=(302,)),  # nobody here has one
+    "/sign-in/confirm/passkey": _form(SIGNED_IN, ok=(302,)),
+    "/sign-in/code": _form(ANYBODY, ok=(302,)),  # only in the middle of signing in
+    "/sign-in/passkey": _form(ANYBODY, ok=(302, 429)),
+    "/sign-in/password": _form(ANYBODY, ok=(200, 429)),
+    "/sign-in/password/sent": _get(ANYBODY, strangers=False) | _post(ANYBODY, ok=(405,)),
+    "/sign-in/password/done": _get(ANYBODY, strangers=False) | _post(ANYBODY, ok=(405,)),
+    _RESET: _form(ANYBODY, strangers=False),
+    "/sign-in/with/<str:provider>": _get(ANYBODY, strangers=False),
+    "/sign-in/with/<str:provider_id>/openid": _get(ANYBODY, ok=(403,), strangers=False),
+    "/sign-in/with/<str:provider_id>/openid/back": _get(ANYBODY, ok=(403,), strangers=False),
+    "/sign-in/with/<str:organization_slug>/saml": _get(ANYBODY, ok=(404,), strangers=False),
+    "/sign-in/with/<str:organization_slug>/saml/metadata": _get(
+        ANYBODY, ok=(404,), strangers=False
+    ),
+    "/sign-in/with/<str:organization_slug>/saml/acs": _post(ANYBODY, ok=(404,), strangers=False),
+    "/sign-in/with/<str:organization_slug>/saml/finish": _get(ANYBODY, ok=(404,), strangers=False),
+    "/sign-in/with/<str:organization_slug>/saml/out": _get(ANYBODY, ok=(404,), strangers=False),
+    "/invitation/<str:secret>": _form(ANYBODY, ok=(200, 302, 400, 403), strangers=False),
+    "/account": _get(SIGNED_IN),
+    "/account/factors": _get(SIGNED_IN, ok=(302,)),
+    "/account/passkeys": _get(SIGNED_IN, ok=(302,)),
+    "/account/name": _post(SIGNED_IN, ok=(302,)),
+    "/account/password": _form(SIGNED_IN),
+    "/account/password/set": _form(SIGNED_IN, ok=(302,)),  # all have one
+    "/account/authenticator": _form(SIGNED_IN),
+    "/account/authenticator/remove": _form(SIGNED_IN, ok=(404,)),
+    "/account/recovery-codes": _get(SIGNED_IN, ok=(404,)) | _post(SIGNED_IN, ok=(405,)),
+    "/account/recovery-codes/new": _form(SIGNED_IN),
+    "/account/passkeys/add": _form(SIGNED_IN),
+    "/account/passkeys/<int:pk>/remove": _form(SIGNED_IN, ok=(404,), strangers=False),
+    "/account/sessions/end": _post(SIGNED_IN, ok=(302,)),
+    "/settings/team": _get(WHOLE_MEMBER),
+    "/settings/team/invite": _post(WHOLE_MEMBER, ok=(400,)),
+    "/settings/team/invitation": _post(WHOLE_MEMBER, ok=(302,)),
+    "/settings/team/member": _get(WHOLE_MEMBER, query=lambda s, p: {"email": s.manager.email})
+    | _post(WHOLE_MEMBER, ok=(404,)),
+    "/settings/team/remove": _post(WHOLE_MEMBER, ok=(302,)),
+    "/settings/branding": _get(WHOLE_MEMBER) | _post(WHOLE_MEMBER, ok=(302,)),
+    "/settings/branding/logo": _post(WHOLE_MEMBER, ok=(302,)),
+    "/settings/security": _get(WHOLE_MEMBER) | _post(WHOLE_MEMBER, ok=(302,)),
+    "/settings/security/provider": _form(WHOLE_MEMBER),
+    "/settings/security/provider/remove": _post(WHOLE_MEMBER, ok=(302,)),
+    "/settings/audit": _get(WHOLE_MEMBER),
+    "/settings/retention": _get(WHOLE_MEMBER),
+    "/settings/retention/days": _post(WHOLE_MEMBER, ok=(302,)),
+    "/settings/retention/consent": _post(WHOLE_MEMBER, ok=(302,)),
+    "/settings/allowance": _get(WHOLE_MEMBER),
+    "/settings/models": _get(WHOLE_MEMBER),
     "/tenant": {
         "POST": Act(
             SIGNED_IN,

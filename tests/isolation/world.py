@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.apps import apps
+from django.core import mail
 from django.db import connections, models
 from django.utils import timezone
 
@@ -47,6 +48,7 @@ from scoring.overrides import Seen, verdict_override
 from scoring.ports import Answer
 from tenants.auth import caller_find
 from tenants.branding import BrandingChange, branding_update, consent_text_publish
+from tenants.invitations import invitation_create
 from tenants.isolation import TABLES_WITHOUT_TENANT, tenant_scope
 from tenants.models import (
     Agency,
@@ -60,6 +62,7 @@ from tenants.models import (
 )
 from tenants.request_log import Answered, Owner, requests_write
 from tenants.services import ALL_SCOPES, api_key_create, audit, tenant_create
+from tenants.single_sign_on import ProviderWish, single_sign_on_set
 from tenants.tests.signing import signed_in
 from webhooks.models import Attempt, Delivery, EndpointNotice
 from webhooks.services import RehearsalPlan, endpoint_create, event_publish
@@ -77,6 +80,7 @@ NOT_FILLED = {
     *("rehearsal", "subject", "failure", "end_reason", "color", "consent_version"),
     *("call_id", "event_type", "body_digest", "sealed_answer"),
     *("created_by", "reminder"),
+    *("issuer", "address", "client_id", "certificate", "sealed_secret", "invited_by"),
 }
 PARTS = ("one", "two", "none", "test")
 
@@ -183,6 +187,7 @@ def _side(name: str, run: str) -> Side:
     with tenant_scope(tenant.pk):
         audit(tenant_id=tenant.pk, actor="user:x", action="x", target="x", details={"x": "x"})
     _request(side)
+    _people(side)
     branding_update(tenant=tenant, change=BrandingChange(color="#1f6feb"))
     consent_text_publish(tenant=tenant, text=side.canary())
     return side
@@ -424,6 +429,18 @@ def token_of(side: Side, part: str = "one") -> str:
         external_agency_id=side.canary(part),
     )
     return minted.token
+
+
+def _people(side: Side) -> None:
+    """An invitation that waits, and an identity provider where nobody answers."""
+    wish = ProviderWish("oidc", f"https://{side.canary()}.internal", "client", "secret")
+    side.put("provider", "all", single_sign_on_set(tenant_id=side.tenant.pk, wish=wish).public_id)
+    invitation_create(
+        tenant_id=side.tenant.pk, email=f"{side.canary()}@example.com", role="analyst"
+    )
+    link = mail.outbox[-1].body.partition("/invitation/")[2].split()[0]
+    side.put("invitation", "all", link)
+    side.put("passkey", "all", uuid.uuid4().int % 10**9)
 
 
 def _own_catalogue(side: Side) -> None:
