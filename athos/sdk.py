@@ -2,10 +2,14 @@
 
 All are public files that pages of any origin may load; `make front` makes them. Hashes are of
 the names with a version, which a page may pin; the plain name changes with each release.
+
+What an installation has once offered under a version it offers for ever: `manage.py install` keeps
+a copy, so that an upgrade breaks no lock file and no pinned page. docs/decisions/0023-old-sdks.md
 """
 
 import base64
 import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -15,7 +19,8 @@ from django.views.decorators.http import condition, require_safe
 
 FOLDER: Path = settings.BASE_DIR / "static" / "built" / "sdk"
 WEBHOOKS_FOLDER: Path = settings.BASE_DIR / "static" / "built" / "webhooks"
-NAMES = re.compile(r"useathos-sdk\.js|useathos-sdk-\d+\.\d+\.\d+\.(js|tgz)|integrity\.json")
+NAMES = re.compile(r"useathos-sdk\.js|useathos-sdk-\d+\.\d+\.\d+\.(js|tgz)")
+VERSIONED = "useathos-sdk-*.*"
 WEBHOOKS_NAMES = re.compile(
     r"useathos-webhooks-\d+\.\d+\.\d+\.tgz|useathos_webhooks-\d+\.\d+\.\d+-py3-none-any\.whl"
 )
@@ -28,9 +33,32 @@ CONTENT_TYPES = {
 MAX_AGE = 300  # seconds that a browser may keep a copy without asking
 
 
+def sdk_keep() -> list[str]:
+    """Copy what is offered under a version to where upgrades leave it. Running twice is harmless.
+
+    Returns the names that were offered with other content before: whoever pinned their hash is
+    refused by npm or the browser now.
+    """
+    kept = Path(settings.SDK_RELEASES_DIR)
+    kept.mkdir(parents=True, exist_ok=True)
+    changed = []
+    for file in sorted(FOLDER.glob(VERSIONED)):
+        if not NAMES.fullmatch(file.name):
+            continue
+        copy, content = kept / file.name, file.read_bytes()
+        if copy.is_file() and copy.read_bytes() != content:
+            changed.append(file.name)
+        partial = copy.with_suffix(".partial")
+        partial.write_bytes(content)
+        partial.replace(copy)
+    return changed
+
+
 def _sdk(name: str) -> Path | None:
-    file = FOLDER / name
-    return file if NAMES.fullmatch(name) and file.is_file() else None
+    if not NAMES.fullmatch(name):
+        return None
+    files = (FOLDER / name, Path(settings.SDK_RELEASES_DIR) / name)
+    return next((file for file in files if file.is_file()), None)
 
 
 def _webhooks(name: str) -> Path | None:
@@ -45,8 +73,21 @@ def _etag(file: Path | None) -> str | None:
 @require_safe
 @condition(etag_func=lambda request, name: _etag(_sdk(name)))
 def sdk_file(request: HttpRequest, name: str) -> HttpResponse:
-    """GET /sdk/useathos-sdk.js, /sdk/useathos-sdk-<version>.js or .tgz, /sdk/integrity.json"""
+    """GET /sdk/useathos-sdk.js, /sdk/useathos-sdk-<version>.js or .tgz"""
     return _served(_sdk(name))
+
+
+@require_safe
+def sdk_integrity(request: HttpRequest) -> HttpResponse:
+    """GET /sdk/integrity.json: hashes of the present version, and of those before it."""
+    file = FOLDER / "integrity.json"
+    if not file.is_file():
+        raise Http404
+    body = json.loads(file.read_bytes())
+    kept = sorted(Path(settings.SDK_RELEASES_DIR).glob(VERSIONED))
+    old = [one for one in kept if NAMES.fullmatch(one.name) and one.name not in body["integrity"]]
+    body["earlier"] = {one.name: _integrity(one.read_bytes()) for one in old}
+    return JsonResponse(body, headers=_headers())
 
 
 @require_safe

@@ -117,6 +117,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "athos.framing.FramedErrorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -355,6 +356,7 @@ if any(not url.startswith(("turn:", "turns:")) for url in TURN_URLS):
 WEBHOOK_REFUSED_NETWORKS = env.list("WEBHOOK_REFUSED_NETWORKS", default=[])
 
 MEDIA_ROOT = env.str("RECORDINGS_DIR", default=str(VAR_DIR / "recordings"))
+SDK_RELEASES_DIR = env.str("SDK_RELEASES_DIR", default=str(VAR_DIR / "sdk"))
 VECTORS_DIR = VAR_DIR / "vectors"  # of example sentences; made again when they are gone
 MODELS_DIR = Path(env.str("MODELS_DIR", default=str(VAR_DIR / "models")))
 

@@ -6,11 +6,12 @@ from django.views.generic import RedirectView
 from athos.docs_site import docs_file
 from athos.health import healthz, readyz
 from athos.openapi.views import DocumentApi, reference_page
-from athos.sdk import sdk_file, webhooks_file, webhooks_integrity
+from athos.sdk import sdk_file, sdk_integrity, webhooks_file, webhooks_integrity
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("sdk/integrity.json", sdk_integrity),
     path("sdk/<str:name>", sdk_file),
     path("sdk/webhooks/integrity.json", webhooks_integrity),
     path("sdk/webhooks/<str:name>", webhooks_file),

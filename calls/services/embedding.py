@@ -11,6 +11,7 @@ import uuid
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -27,6 +28,9 @@ OUR_CONSENT_TEXT = (
 )
 
 
+MOST_REMEMBERED = 1_000  # site keys
+
+_origins_seen: dict[str, tuple[str, ...]] = {}  # by site key, the latest last
 _VERSION = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 
 
@@ -66,6 +70,22 @@ def site_key_make(*, tenant_id: uuid.UUID) -> str:
     return seal(tenant_id.bytes, purpose=PURPOSE)
 
 
+def site_origins(site_key: str) -> tuple[str, ...]:
+    """Who may frame the page, also while the database is away: as it was when last asked here."""
+    try:
+        return site_find(site_key).origins
+    except DatabaseError:
+        return _origins_seen.get(site_key, ())
+
+
+def _remember(site_key: str, origins: tuple[str, ...]) -> None:
+    """The latest few, for a time without a database."""
+    _origins_seen.pop(site_key, None)
+    _origins_seen[site_key] = origins
+    if len(_origins_seen) > MOST_REMEMBERED:
+        _origins_seen.pop(next(iter(_origins_seen)), None)
+
+
 def site_find(site_key: str) -> Site:
     """Without a key the installation's own list counts. A broken key allows nobody."""
     if not site_key:
@@ -78,7 +98,9 @@ def site_find(site_key: str) -> Site:
         tenant = Tenant.objects.filter(pk=tenant_id, status=Tenant.Status.ACTIVE).first()
         if tenant is None:
             return Site(tenant_id)
-        return Site(tenant_id, tuple(tenant.browser_origins), _brand(tenant), _consent(tenant))
+        origins = tuple(tenant.browser_origins)
+        _remember(site_key, origins)
+        return Site(tenant_id, origins, _brand(tenant), _consent(tenant))
 
 
 def consent_record(*, tenant_id: uuid.UUID, call_id: uuid.UUID, version: str) -> None:

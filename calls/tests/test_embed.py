@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
@@ -54,6 +55,36 @@ def ancestors(answer):
 
 
 # --- the page ------------------------------------------------------------------------------------
+
+
+def test_errors_may_be_framed_by_whom_the_page_may(acme, monkeypatch):
+    stranger = make_integrator("Stranger")
+    sites(acme, PARENT)
+    key = site_key_make(tenant_id=acme.tenant.pk)
+    client = Client(raise_request_exception=False)
+    address = f"/embed/roleplay?drill=ma-full-sale&site={key}"
+    refused = client.post(address)
+    assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD")
+    assert ancestors(refused) == [PARENT]
+    assert "This page does not open" in refused.text
+
+    def away(*_, **__):
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr("calls.views.embed.practice_find", away)
+    broken = client.get(address)
+    assert broken.status_code == 503
+    assert ancestors(broken) == [PARENT]
+    assert "X-Frame-Options" not in broken.headers
+    assert broken.headers["X-Athos-Request-Id"] in broken.text
+    assert broken.headers["Retry-After"]
+    assert "closed the connection" not in broken.text
+    monkeypatch.setattr("calls.services.embedding.tenant_scope", away)  # not even the list is there
+    assert ancestors(client.get(address)) == [PARENT]
+    unknown = site_key_make(tenant_id=stranger.tenant.pk)
+    assert ancestors(client.get(f"/embed/roleplay?site={unknown}")) == ["'none'"]
+    elsewhere = client.get("/embed/roleplay/nothing")  # no page of a tenant's
+    assert "frame-ancestors 'none'" in elsewhere.headers["Content-Security-Policy"]
 
 
 def test_it_says_what_will_happen_and_sets_no_cookie():

@@ -1,0 +1,46 @@
+"""Errors of the rep's page reach the person: the page around it may show them as it shows the page.
+
+Every answer at the rep's page carries the tenant's `frame-ancestors`. Without this an error would
+carry everybody's `'none'`, and the rep would see a browser's grey box.
+"""
+
+from csp.constants import NONE
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.deprecation import MiddlewareMixin
+
+from athos.errors import request_id_of
+from calls.services.embedding import site_origins
+
+_WORDS = {  # by status, else by its hundred
+    429: ("Too many at once", "Wait a minute, then try again."),
+    4: ("This page does not open", "Its address is not right. Tell the people who run your site."),
+    5: ("We cannot be reached just now", "The fault is ours and was noted. Try again in a minute."),
+}
+
+
+class FramedErrorsMiddleware(MiddlewareMixin):
+    """Inside the one that writes the Content Security Policy, outside all that may answer."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if response.status_code < 400 or request.path != reverse("embed-roleplay"):
+            return response
+        framed = HttpResponse(_page(request, response.status_code), status=response.status_code)
+        for name in ("Retry-After", "Allow"):
+            if name in response.headers:
+                framed.headers[name] = response.headers[name]
+        framed.headers["Cache-Control"] = "no-store"
+        framed.headers["Referrer-Policy"] = "no-referrer"
+        origins = site_origins(request.GET.get("site", ""))
+        framed._csp_replace = {  # type: ignore[attr-defined]  # read by django-csp
+            "frame-ancestors": list(origins) or [NONE],
+            "script-src": [NONE],
+        }
+        return framed
+
+
+def _page(request: HttpRequest, status: int) -> str:
+    title, text = _WORDS.get(status) or _WORDS[4 if status < 500 else 5]
+    context = {"title": title, "text": text, "request_id": request_id_of(request)}
+    return render_to_string("calls/embed_error.html", context | {"again": status in (429, 503)})
