@@ -20,6 +20,7 @@ from tests.browser_call import CHROMIUM, FLAGS
 
 FIREFOX = "/usr/bin/firefox-esr"
 SCRIPT_SECONDS = 60
+SEEN = "window.heard ?? document.body.innerText"
 PREFERENCES = {
     "media.navigator.streams.fake": True,  # a tone for a microphone, where the page brings none
     "media.navigator.permission.disabled": True,
@@ -52,7 +53,8 @@ def until(tab: Tab, expression: str, *, seconds: float = 60) -> Any:
     """The expression's value once it is true of the page."""
     end = time.monotonic() + seconds
     while not (value := tab.run(f"return {expression};")):
-        assert time.monotonic() < end, f"never true: {expression}; {tab.run('return window.heard')}"
+        seen = "" if time.monotonic() < end else tab.run(f"return {SEEN};")
+        assert time.monotonic() < end, f"never true: {expression}; {seen}"
         time.sleep(0.05)
     return value
 
@@ -157,6 +159,7 @@ def firefox_tab() -> Iterator[FirefoxTab]:
         try:
             marionette.start_session()
             marionette.timeout.script = SCRIPT_SECONDS
+            marionette.set_window_rect(width=1280, height=2_400)  # it does not scroll around frames
             yield FirefoxTab(marionette)
         finally:
             marionette.quit(in_app=False)

@@ -261,3 +261,30 @@ def test_a_check_before_the_call_finds_all_well(tab, site):
     if not isinstance(tab, FirefoxTab):
         assert found["microphone"].get("heard") is True, found
         assert found["echo"] is False
+
+
+def test_the_examples_of_the_quickstart_make_calls(tab, product):
+    """The SDK with buttons of its own, and our page in an iframe, both on another origin."""
+    shown = "document.getElementById('state').textContent"
+    tab.open(f"{product.demo['exampleUrl']}/headless")
+    tab.click("#start")
+    until(tab, f"{shown}.startsWith('You are talking to')")
+    tab.click("#mute")
+    tab.click("#end")
+    until(tab, f"/^athos_call_.+ took \\d+ s/.test({shown})")
+    tab.open(f"{product.demo['exampleUrl']}/embedded")
+    tab.enter_frame()
+    until(tab, state_is("ready"))
+    tab.click("#start")
+    until(tab, state_is("live"))
+    until(tab, "document.getElementById('persona').dataset.speaking === 'true'")
+    tab.click("#pause")
+    until(tab, "!document.getElementById('paused').hidden")
+    tab.click("#pause")
+    until(tab, "document.getElementById('paused').hidden")
+    tab.click("#end")
+    until(tab, state_is("scoring"))
+
+
+def state_is(state: str) -> str:
+    return f"document.querySelector('[data-state=\"{state}\"]')?.hidden === false"

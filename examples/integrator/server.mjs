@@ -66,7 +66,9 @@ const routes = {
   "GET /": file("index.html", athosUrl),
   "GET /app.js": file("app.js", athosUrl),
   "GET /style.css": file("style.css", athosUrl),
-  "GET /embedded": file("embedded.html", athosUrl), // the same with Athos' own page in an iframe
+  "GET /headless": file("headless.html", athosUrl), // the same in thirty lines
+  "GET /headless.js": file("headless.js", athosUrl),
+  "GET /embedded": file("embedded.html", athosUrl), // or with Athos' own page in an iframe
   "GET /embedded.js": file("embedded.js", athosUrl),
   "GET /events": events,
   "GET /webhooks": webhooks,
