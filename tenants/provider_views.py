@@ -12,12 +12,20 @@ from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
+from onelogin.saml2.errors import OneLogin_Saml2_Error
 
 from tenants.models import SingleSignOn
 from tenants.single_sign_on import SingleSignOnNotFound, single_sign_on_named, tenant_of_provider
 
 logger = logging.getLogger(__name__)
 
+_PROBLEMS = (
+    requests.RequestException,
+    OneLogin_Saml2_Error,
+    PermissionDenied,
+    ValueError,
+    KeyError,
+)
 ANSWER_LARGEST = 256 * 1024  # bytes of a provider's form; it waits in a session
 
 
@@ -108,7 +116,7 @@ def _safely(request: HttpRequest, answer: Callable[[], HttpResponse]) -> HttpRes
     """
     try:
         return answer()
-    except (requests.RequestException, PermissionDenied, ValueError, KeyError) as problem:
+    except _PROBLEMS as problem:
         facts = {"error": type(problem).__name__}
         logger.warning("sign-in by a provider failed", extra=facts)
         return _failed(request)

@@ -67,7 +67,9 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no ty
         """Who came by the tenant's provider proves it there again, with no password of ours."""
         provider = provider_of(context.request)
         if provider is None:
-            return list(super().get_reauthentication_methods(user))
+            ways = list(super().get_reauthentication_methods(user))
+            reset = reverse("account_reset_password")  # who has nothing to prove it by, any more
+            return ways or [{"id": "reset", "description": "Choose a password", "url": reset}]
         address = reverse("single-sign-on", args=[provider])
         return [{"id": "provider", "description": "Sign in again", "url": address}]
 
@@ -149,7 +151,7 @@ def _let_in(provider: SingleSignOn, login: SocialLogin, known: uuid.UUID | None)
 def _proven_address(provider: SingleSignOn, login: SocialLogin) -> str:
     trusted = provider.kind == SingleSignOn.Kind.SAML
     for address in login.email_addresses:
-        if address.verified or trusted:
+        if trusted or str(address.verified).lower() == "true":  # some say "false", a text
             return str(address.email).lower()
     return ""
 
@@ -176,7 +178,12 @@ def _app(row: SingleSignOn) -> SocialApp:
             settings={"server_url": row.issuer, "oauth_pkce_enabled": True},
         )
     idp = {"entity_id": row.issuer, "sso_url": row.address, "x509cert": row.certificate}
-    advanced = {"strict": True, "want_assertion_signed": True, "reject_idp_initiated_sso": True}
+    advanced = {
+        "strict": True,
+        "want_assertion_signed": True,
+        "reject_idp_initiated_sso": True,
+        "allow_single_label_domains": settings.EMBEDDED,  # localhost
+    }
     return SocialApp(
         provider="saml",
         provider_id=row.public_id,
