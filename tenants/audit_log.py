@@ -16,6 +16,7 @@ from tenants.sealing import SealBroken, seal, unseal
 PAGE = 50
 ACTIONS_MOST = 100
 _PURPOSE = "audit-cursor"
+_OURS = {"system": "Athos itself", "staff": "Athos support"}
 # The next action after the one before, by the index: the log itself is not read through.
 _ACTIONS = """
     WITH RECURSIVE found AS (
@@ -100,8 +101,8 @@ def _people(rows: list[AuditEvent]) -> dict[str, str]:
 def _shown(name: str, people: dict[str, str]) -> str:
     """What people may read of an actor or a target: ids of ours stay inside."""
     kind, _, value = name.partition(":")
-    if kind == "staff":
-        return "Athos support"
+    if kind in _OURS:
+        return _OURS[kind]
     if name in people:
         return people[name]
     if kind == "user":
