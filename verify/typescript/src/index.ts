@@ -5,7 +5,6 @@ export type {
   CallStartedEvent,
   EndpointTestEvent,
   RecordingDeletedEvent,
-  ScoreOverriddenEvent,
   OtherEvent,
   ScoreOverriddenEvent,
   WebhookEvent,
