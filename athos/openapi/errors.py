@@ -112,7 +112,7 @@ def _answer_name(codes: list[str]) -> str:
 def _answer(status: int, codes: list[str]) -> Schema:
     return {
         "description": " or ".join(f"`{code}`" for code in codes),
-        "headers": header_refs(_header_names(status, codes)),
+        "headers": _headers(status, codes),
         "content": {
             "application/json": {
                 "schema": {"$ref": "#/components/schemas/Error"},
@@ -138,10 +138,16 @@ def _example(refusal: Refusal) -> dict[str, Any]:
     return {"summary": refusal.message, "value": value}
 
 
-def _header_names(status: int, codes: list[str]) -> list[str]:
-    waits = status in (429, 503) or IdempotencyKeyInUse.code in codes
-    more = ["WWW-Authenticate"] * (status == 401) + ["Retry-After"] * waits
-    return [*COMMON_HEADERS, *more]
+def _headers(status: int, codes: list[str]) -> dict[str, Schema]:
+    more = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}
+    told = header_refs([*COMMON_HEADERS, *more.get(status, [])])
+    if IdempotencyKeyInUse.code in codes:
+        told["Retry-After"] = {
+            "description": f"Seconds to wait; with `{IdempotencyKeyInUse.code}` only.",
+            "required": False,
+            "schema": {"type": "integer", "minimum": 1},
+        }
+    return told
 
 
 def header_refs(names: Iterable[str]) -> dict[str, Schema]:
