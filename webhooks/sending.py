@@ -11,10 +11,12 @@ from asyncio.sslproto import SSLProtocol
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from webhooks.addresses import Network, Refused, url_check
@@ -29,6 +31,9 @@ BODY_SECONDS = 3.0  # the answer's head has decided; its body is only for the lo
 READ_BYTES = 16 * 1024
 # asyncio gives each TLS connection 256 KiB to read into, a hundred MiB for what we have in flight.
 TLS_BUFFER_BYTES = 2 * READ_BYTES
+# Taken from one connection in all. Whoever floods us with interim answers (`100 Continue`) would
+# else keep the loop busy parsing them until the deadline, and make everybody's attempts late.
+RECEIVED_BYTES = 8 * READ_BYTES
 KEPT_BYTES = 1024
 HEADER_BYTES = 8190
 HEADERS_MAX = 100
@@ -74,6 +79,26 @@ class Failed(Exception):
         self.code = code
 
 
+class _Bounded(ResponseHandler):
+    """A connection that is cut off once it said too much."""
+
+    _received = 0  # bytes
+
+    def data_received(self, data: bytes) -> None:
+        self._received += len(data)
+        if self._received <= RECEIVED_BYTES:
+            super().data_received(data)
+        elif self.transport is not None:
+            self.set_exception(aiohttp.ClientPayloadError("too much"))
+            self.transport.abort()
+
+
+class _Connector(aiohttp.TCPConnector):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = partial[ResponseHandler](_Bounded, loop=self._loop)
+
+
 class Sender:
     """An HTTP client for many attempts at once: `async with Sender(Internet()) as sender`."""
 
@@ -87,7 +112,7 @@ class Sender:
         self._resolver = CheckedResolver(internet.lookup, own=internet.own, route=internet.route)
         # A connection per attempt: one that a receiver closes while idle would cost a false
         # failure, because a POST on it cannot be repeated blindly.
-        connector = aiohttp.TCPConnector(
+        connector = _Connector(
             resolver=self._resolver,
             use_dns_cache=False,
             ssl=internet.tls,

@@ -96,7 +96,7 @@ REFUSING = {
     say_nothing: {"TIMEOUT"},
     endless_headers: {"RESPONSE_INVALID"},
     one_endless_header: {"RESPONSE_INVALID"},
-    continue_for_ever: {"TIMEOUT"},
+    continue_for_ever: {"RESPONSE_INVALID"},
     no_http: {"RESPONSE_INVALID"},
     hang_up: {"CONNECTION_LOST"},
     lie_about_length: {"RESPONSE_INVALID"},
