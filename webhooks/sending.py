@@ -8,7 +8,7 @@ import asyncio
 import ssl
 import time
 from asyncio.sslproto import SSLProtocol
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -96,7 +96,8 @@ class _Bounded(ResponseHandler):
 class _Connector(aiohttp.TCPConnector):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._factory = partial[ResponseHandler](_Bounded, loop=self._loop)
+        bounded: Callable[..., ResponseHandler] = _Bounded
+        self._factory = partial(bounded, loop=self._loop)
 
 
 class Sender:

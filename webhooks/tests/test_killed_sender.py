@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.usefixtures("bells"),
 ]
 EVENTS = 12
+STARTS_WITHIN, ENDS_WITHIN = 120.0, 180.0  # seconds, on a machine that has much else to do
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ async def test_what_a_dead_sender_had_in_flight_is_delivered_by_the_next(sender,
         async def in_flight() -> bool:
             return len(receiver.got) == 8  # the cap of one endpoint
 
-        await until(in_flight, 30, "eight in flight")
+        await until(in_flight, STARTS_WITHIN, "eight in flight")
         os.kill(first.pid, stop)
         receiver.pause = 0.0
         killed_at = time.monotonic()
@@ -79,9 +80,9 @@ async def test_what_a_dead_sender_had_in_flight_is_delivered_by_the_next(sender,
             return all(delivery.state == "delivered" for delivery in done)
 
         while not await all_delivered():
-            assert time.monotonic() - killed_at < 45
+            assert time.monotonic() - killed_at < ENDS_WITHIN
             again = sender()  # what the sweep would make a worker do
-            await asyncio.to_thread(again.wait, 30)
+            await asyncio.to_thread(again.wait, ENDS_WITHIN)
             await asyncio.sleep(0.2)
         print(f"after {stop.name}: all delivered in {time.monotonic() - killed_at:.1f} s")
     times = Counter(got.headers["X-Athos-Webhook-Id"] for got in receiver.got)
@@ -93,5 +94,5 @@ async def test_what_a_dead_sender_had_in_flight_is_delivered_by_the_next(sender,
     assert {a.error for a in attempts} == {""}
     if stop is signal.SIGSTOP:
         os.kill(first.pid, signal.SIGCONT)  # it wakes up, and may not write any more
-        assert await asyncio.to_thread(first.wait, 30) == 0
+        assert await asyncio.to_thread(first.wait, ENDS_WITHIN) == 0
         assert await in_database(making.attempts, acme) == attempts
