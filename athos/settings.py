@@ -243,7 +243,7 @@ SOCIALACCOUNT_REQUESTS_TIMEOUT = 5
 # Identity providers that are not on the public internet, to which we may talk all the same.
 SSO_LOCAL_URLS = env.list("SSO_LOCAL_URLS", default=[])
 LOGIN_URL = "account_login"
-LOGIN_REDIRECT_URL = "call-pages"
+LOGIN_REDIRECT_URL = "home"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 SESSION_COOKIE_AGE = 12 * 3600
 

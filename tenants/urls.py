@@ -30,7 +30,6 @@ def _own(view: View[...]) -> View[...]:
 
 
 urlpatterns: list[URLPattern] = [
-    path("", views.home, name="home"),
     path("sign-in", allauth.login, name="account_login"),
     path("sign-out", allauth.logout, name="account_logout"),
     path("sign-in/inactive", allauth.account_inactive, name="account_inactive"),

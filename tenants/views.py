@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import cache_control
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST
 
 from tenants.invitations import (
     Found,
@@ -23,17 +23,12 @@ from tenants.members import membership_choose, mode_choose
 from tenants.models import User
 
 
-@require_safe
-def home(request: HttpRequest) -> HttpResponse:
-    return redirect("call-pages" if request.user.is_authenticated else "account_login")
-
-
 @require_POST
 @login_required
 def tenant_choose(request: HttpRequest) -> HttpResponse:
     """POST /tenant: the form in the page's head."""
     membership_choose(request, request.POST.get("membership", ""))
-    return redirect("call-pages")
+    return redirect("home")
 
 
 @require_POST

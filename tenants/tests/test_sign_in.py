@@ -30,14 +30,13 @@ def sign_in(client, email="manager@example.com", password=PASSWORD, **extra):
     return client.post("/sign-in", {"login": email, "password": password}, **extra)
 
 
-def test_the_root_leads_to_signing_in_and_then_to_the_calls(manager):
+def test_the_root_leads_to_signing_in_and_back(manager):
     client = Client()
-    assert client.get("/").headers["Location"] == "/sign-in"
+    assert client.get("/").headers["Location"] == "/sign-in?next=/"
     assert client.get("/calls").headers["Location"] == "/sign-in?next=/calls"
     answer = sign_in(client)
-    assert (answer.status_code, answer.headers["Location"]) == (302, "/calls")
-    assert client.get("/").headers["Location"] == "/calls"
-    page = client.get("/calls")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/")
+    page = client.get("/")
     assert page.status_code == 200
     assert "Acme" in page.text
     assert page.headers["Cache-Control"] == "private, no-store"
@@ -130,7 +129,7 @@ def test_forms_need_their_token(manager):
 
 def test_only_our_own_pages_are_gone_on_to(manager):
     answer = sign_in(Client(), QUERY_STRING="next=https://evil.example/")
-    assert answer.headers["Location"] == "/calls"
+    assert answer.headers["Location"] == "/"
 
 
 def test_who_belongs_to_no_active_account_is_told(manager):
@@ -151,7 +150,7 @@ def test_a_member_of_two_tenants_chooses(manager):
     assert [choice.tenant_name for choice in member.choices] == ["Acme", "Beta"]
     assert member.membership.tenant_name == "Acme"
     beta = str(member.choices[1].membership_id)
-    assert client.post("/tenant", {"membership": beta}).headers["Location"] == "/calls"
+    assert client.post("/tenant", {"membership": beta}).headers["Location"] == "/"
     assert client.get("/calls").context["member"].membership.tenant_name == "Beta"
 
 

@@ -6,16 +6,19 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
-from calls.models import Call
+from calls.models import Call, PracticeDay
+from calls.services.practice_days import practice_day_count, practice_recount
 from calls.tests.making import make_drill, make_integrator
 from calls.tests.making_calls import add_recording, add_scorecard, add_transcript, make_call
 from tenants.isolation import tenant_scope
 from tenants.members import MODE
 from tenants.models import Agency, Membership, Rep, Tenant, User
 from tenants.tests.signing import signed_in
+from work.drain import drain
 
 LIMITED, STRANGER = "limited", "stranger"
 OWNER, MANAGER, ANALYST, DEVELOPER = Membership.Role.values
@@ -92,8 +95,9 @@ def _calls(side: Side) -> None:
     for number in range(12):
         ended_at = now - timedelta(days=2 * number, hours=1)
         user, agency = people[number % 3]
-        call = make_call(side.tenant, user=user, agency=agency, ended_at=ended_at)
-        add_scorecard(call, overall=90 - 4 * number, doctors="yes" if number < 4 else "no")
+        overall = 90 - 4 * number
+        call = make_call(side.tenant, user=user, agency=agency, ended_at=ended_at, overall=overall)
+        add_scorecard(call, overall=overall, doctors="yes" if number < 4 else "no")
         add_transcript(call)
         if agency == "north":
             side.calls.append(call)
@@ -106,3 +110,6 @@ def _calls(side: Side) -> None:
     with tenant_scope(side.tenant.pk):
         for user, name in names.items():
             Rep.objects.filter(external_id=user).update(name=name)
+        Call.objects.update(created_at=F("started_at"))
+    practice_recount(tenant_id=side.tenant.pk)
+    drain(PracticeDay, kind="practice", handle=practice_day_count)

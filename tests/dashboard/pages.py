@@ -33,6 +33,8 @@ class Page:
 
 
 PAGES = [
+    Page("home", lambda side: "/", shows=".chart .u-over"),
+    Page("home-90-days", lambda side: "/?days=90&agency=north", states=("full",), shows=".weak"),
     Page("calls", lambda side: "/calls", shows="tbody tr"),
     Page("calls-sandbox", lambda side: "/calls", states=("full",), mode="test", shows="tbody tr"),
     Page("call", lambda side: f"/calls/{side.calls[0].public_id}", states=("full",), shows="audio"),

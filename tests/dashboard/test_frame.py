@@ -47,4 +47,21 @@ def test_on_a_phone_the_menu_opens_without_scripts(opened):
         assert not link.is_visible()
         guest.page.get_by_text("Menu", exact=True).click()
         link.click()
-        guest.page.get_by_role("heading", name="Webhooks").first.wait_for()
+        guest.page.get_by_role("navigation", name="Developers").get_by_text("Webhooks").wait_for()
+
+
+def test_a_chart_is_read_by_keys_and_as_a_table(opened):
+    with opened("/", reduced_motion="reduce") as guest:
+        plot = guest.page.get_by_role("slider", name="Mean score, day by day")
+        plot.focus()
+        last = plot.get_attribute("aria-valuetext")
+        guest.page.keyboard.press("ArrowLeft")
+        guest.page.keyboard.press("ArrowLeft")
+        told = plot.get_attribute("aria-valuetext")
+        assert "90 points of 100, n = 1" in last
+        assert "86 points of 100, n = 1" in told
+        assert guest.page.locator(".reading").first.inner_text() == told
+        guest.page.get_by_text("As a table").first.click()
+        assert guest.page.get_by_role("cell", name="86", exact=True).is_visible()
+    with opened("/", java_script_enabled=False) as guest:
+        assert guest.page.get_by_role("cell", name="86", exact=True).is_visible()

@@ -244,7 +244,7 @@ ROUTES: dict[str, Route] = {
     "/webhooks/<str:endpoint_id>/<str:webhook_id>/replay": {
         "POST": Act(WHOLE_MEMBER, ok=(302,), form=True, body=lambda s, p: {})
     },
-    "/": _get(ANYBODY, ok=(302,)),
+    "/": _get(MEMBER),
     "/sign-in": _get(ANYBODY, ok=(200, 302))
     | {"POST": Act(ANYBODY, ok=(200, 302), form=True), "PUT": Act(ANYBODY, ok=(200, 302))},
     "/sign-out": _get(ANYBODY, ok=(200, 302)) | {"POST": Act(ANYBODY, ok=(302,), form=True)},

@@ -1,0 +1,125 @@
+"""Home: what a training manager wants to know on a Monday morning."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, timedelta
+from typing import Literal
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from calls.history.listing import Reader
+from calls.history.team import ENOUGH, Period, Sums, Team, WeakCheck, agencies_seen, team_find
+from tenants.charts import Chart, Series
+from tenants.members import Member, for_members
+
+PERIODS = {7: "7 days", 30: "30 days", 90: "90 days"}
+USUAL, WEEKLY_FROM = 30, 60  # days
+
+
+@require_safe
+@for_members()
+def home(request: HttpRequest, member: Member) -> HttpResponse:
+    """GET /, with `days` and `agency` (as the integrator names it)"""
+    reader = Reader(member.tenant_id, member.membership.agencies, member.mode)
+    days, named = request.GET.get("days", str(USUAL)), request.GET.get("agency", "")
+    if days not in map(str, PERIODS):
+        return redirect("home")
+    now = timezone.now()
+    period = Period.until(now.astimezone(UTC).date(), int(days))
+    with reader.scope():
+        agencies = agencies_seen(reader)
+        agency = next((found for found in agencies if found.external_id == named), None)
+        if named and agency is None:
+            return redirect("home")
+        team = team_find(reader=reader, period=period, now=now, agency=agency, agencies=agencies)
+    context = {
+        "team": team,
+        "tiles": _tiles(team, period),
+        "charts": _charts(team, period) if team.by_day else [],
+        "weakest": [_weak(check) for check in team.weakest],
+        "enough": ENOUGH,
+        "periods": [(n, label, n == period.days) for n, label in PERIODS.items()],
+        "period": period,
+        "agency": agency,
+        "heading": (agency.name or agency.external_id) if agency else member.membership.tenant_name,
+    }
+    return render(request, "calls/home.html", context)
+
+
+def _tiles(team: Team, period: Period) -> list[tuple[str, str, str]]:
+    """Of each figure its name, its value and what stands behind it."""
+    now, earlier = team.now, team.earlier
+    mean = "–" if now.mean is None else f"{now.mean:.0f}"
+    past = f"in the {period.days} days before"
+    return [
+        ("Practice", f"{now.seconds // 60:,} min", f"{earlier.seconds // 60:,} min {past}"),
+        ("Calls", f"{now.calls:,}", f"{now.scored:,} scored; {earlier.calls:,} {past}"),
+        ("Mean score", mean, _compared(now, earlier)),
+        ("Reps with a score", f"{team.practised:,}", f"in the last {period.days} days"),
+    ]
+
+
+def _compared(now: Sums, earlier: Sums) -> str:
+    """With the period before, where both have enough to say something."""
+    if now.mean is None:
+        return "no score yet"
+    told = f"of 100, n = {now.scored:,}"
+    if now.scored < ENOUGH or earlier.scored < ENOUGH or earlier.mean is None:
+        return told
+    change = round(now.mean) - round(earlier.mean)
+    return (
+        f"{told}; {change:+d} on the {earlier.scored:,} before" if change else f"{told}; as before"
+    )
+
+
+def _charts(team: Team, period: Period) -> list[Chart]:
+    weekly = period.days >= WEEKLY_FROM
+    spans = _spans(team, period, 7 if weekly else 1)
+    days = [day for day, _ in spans]
+    span: Literal["Day", "Week of"] = "Week of" if weekly else "Day"
+    minutes = Series("Minutes", [sums.seconds / 60 for _, sums in spans])
+    means = Series("Mean score", [sums.mean for _, sums in spans])
+    return [
+        Chart(
+            title="Mean score",
+            unit="points of 100",
+            days=days,
+            series=[means],
+            counts=[sums.scored for _, sums in spans],
+            counted="scored calls",
+            high=100,
+            span=span,
+        ),
+        Chart(
+            title="Practice",
+            unit="minutes",
+            days=days,
+            series=[minutes],
+            counts=[sums.calls for _, sums in spans],
+            kind="bars",
+            span=span,
+        ),
+    ]
+
+
+def _spans(team: Team, period: Period, length: int) -> Sequence[tuple[date, Sums]]:
+    """The period in spans of so many days, the last one whole."""
+    found = []
+    begin = period.last - timedelta(days=length - 1)
+    while begin + timedelta(days=length) > period.first:
+        days = (begin + timedelta(days=n) for n in range(length))
+        held = [team.by_day[day] for day in days if day in team.by_day]
+        found.append((max(begin, period.first), Sums.of(held) if held else Sums()))
+        begin -= timedelta(days=length)
+    return found[::-1]
+
+
+def _weak(check: WeakCheck) -> dict[str, object]:
+    try:
+        assign = reverse("assignment-add") + f"?drill={check.drill_key}&check={check.check_key}"
+    except NoReverseMatch:  # pages of assignments may be off
+        assign = ""
+    return {"check": check, "assign": assign, "share": check.met + check.partly / 2}
