@@ -87,8 +87,8 @@ class WeakCheck:
 class Needy:
     """Somebody whom a manager should look after, and why."""
 
-    external_user_id: str
-    name: str  # empty: not known
+    public_id: str  # of the rep
+    name: str  # the integrator's id where no name is known
     agency: str
     reasons: tuple[str, ...]
 
@@ -247,8 +247,8 @@ def _needy(standings: QuerySet[RepStanding], now: datetime) -> list[Needy]:
     )
     return [
         Needy(
-            external_user_id=standing.rep.external_id,
-            name=standing.rep.name,
+            public_id=standing.rep.public_id,
+            name=standing.rep.name or standing.rep.external_id,
             agency=_named(standing.agency),
             reasons=needy_reasons(standing, now),
         )

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import UTC, date, timedelta
 from typing import Literal
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
@@ -118,8 +119,6 @@ def _spans(team: Team, period: Period, length: int) -> Sequence[tuple[date, Sums
 
 
 def _weak(check: WeakCheck) -> dict[str, object]:
-    try:
-        assign = reverse("assignment-add") + f"?drill={check.drill_key}&check={check.check_key}"
-    except NoReverseMatch:  # pages of assignments may be off
-        assign = ""
-    return {"check": check, "assign": assign, "share": check.met + check.partly / 2}
+    assign = reverse("assignment-add")
+    query = urlencode({"drill": check.drill_key, "check": check.check_key})
+    return {"check": check, "assign": f"{assign}?{query}", "share": check.met + check.partly / 2}
