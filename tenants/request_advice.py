@@ -16,7 +16,7 @@ ADVICE = {
     "INSUFFICIENT_SCOPE": "the key lacks the scope, or is limited to other agencies",
     "TEST_KEY_REQUIRED": "a live key starts no test calls: use ath_test_…",
     "CALL_NOT_FOUND": "unknown, another account's, erased, or (detail) not scored yet",
-    "EVENT_NOT_FOUND": "unknown, another account's, or never sent to an endpoint of the key's mode",
+    "EVENT_NOT_FOUND": "unknown, another account's, or of the other mode",
     "REP_NOT_FOUND": "nothing is kept of a rep of that name, or nothing that this key reaches",
     "ERASURE_NOT_FOUND": "unknown, or another account's or mode's",
     "ENDPOINT_NOT_FOUND": "unknown, or another account's",
@@ -30,6 +30,10 @@ ADVICE = {
     "SECRET_ROTATING": "the previous secret is still in use: wait, or end it at once",
     "KEY_NOT_ACTIVE": "it ended, or will when its grace is over: make a new one",
     "TOO_MANY_KEYS": "five keys of a mode are active: revoke one first",
+    "IDEMPOTENCY_KEY_IN_USE": (
+        "the same request is being carried out: send it again after Retry-After"
+    ),
+    "IDEMPOTENCY_KEY_REUSED": "another body came under that key: take a new one",
     "PAYLOAD_TOO_LARGE": "at most 1 MiB",
     "URI_TOO_LONG": "at most 8 KiB of address",
     "UNSUPPORTED_MEDIA_TYPE": "send application/json, not compressed",

@@ -126,7 +126,9 @@ def usage_page(request: HttpRequest, member: Member) -> HttpResponse:
         "agencies_hidden": max(0, len(ordered) - AGENCIES),
         "bars": _bars(days),
         "most": max((day.seconds for day in days), default=0) / 60,
-        "width": len(days) * (BAR + GAP),
+        "width": len(days) * (BAR + GAP) - GAP,
+        "first": days[0].day,
+        "last": days[-1].day,
         "bar": BAR,
         "height": HEIGHT,
     }
