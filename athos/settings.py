@@ -86,6 +86,7 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[PUBLIC_URL])
 
 INSTALLED_APPS = [
     "daphne",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # registers nothing by itself
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.sessions",

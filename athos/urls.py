@@ -7,6 +7,7 @@ from athos.docs_site import docs_file
 from athos.health import healthz, readyz
 from athos.openapi.views import DocumentApi, reference_page
 from athos.sdk import sdk_file, sdk_integrity, webhooks_file, webhooks_integrity
+from tenants.admin import site as operations
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
@@ -31,6 +32,7 @@ urlpatterns = [
     path("", include("calls.urls")),
     path("", include("webhooks.urls")),
     path("", include("tenants.urls")),
+    path("operations/", operations.urls),
 ]
 
 handler400 = "athos.errors.bad_request"

@@ -77,9 +77,9 @@ def invitation_create(
 
     `by_role` is the role of who invites: nobody gives more than they have.
     """
-    email = _address(email)
+    email = address_checked(email)
     role_checked(role, by_role=by_role)
-    _mail_checked()
+    mail_checked()
     secret = _secret()
     with tenant_scope(tenant_id):
         Tenant.objects.select_for_update(no_key=True).get(pk=tenant_id)  # one at a time
@@ -102,7 +102,7 @@ def invitation_resend(
     *, tenant_id: uuid.UUID, public_id: str, by_role: str, actor: str = SYSTEM
 ) -> None:
     """A new link with its full time; the old one ends. Raises InvalidRequest, MailUnavailable."""
-    _mail_checked()
+    mail_checked()
     secret = _secret()
     with tenant_scope(tenant_id):
         invitation = _waiting(tenant_id, public_id)
@@ -248,7 +248,8 @@ def _room_checked(tenant_id: uuid.UUID, email: str) -> None:
         raise InvalidRequest(f"At most {OPEN_MOST} invitations wait at a time.")
 
 
-def _address(text: str) -> str:
+def address_checked(text: str) -> str:
+    """The address in lower case. Raises InvalidRequest."""
     email = text.strip().lower()
     try:
         validate_email(email)
@@ -259,7 +260,7 @@ def _address(text: str) -> str:
     return email
 
 
-def _mail_checked() -> None:
+def mail_checked() -> None:
     """Without mail nobody can prove an address; the link must not go by the inviter's hands."""
     if not settings.EMAIL_URL:
         raise InvalidRequest("No mail leaves this installation: its operator sets EMAIL_URL.")

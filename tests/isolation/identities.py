@@ -124,3 +124,4 @@ MEMBER = Door(
 )
 WHOLE_MEMBER = _without(MEMBER, "limited manager of A", refusal=(403, ""))
 SIGNED_IN = Door(MEMBER.lets_in | {"manager of no tenant"}, _SIGN_IN)
+STAFF = Door(frozenset(), _SIGN_IN | dict.fromkeys(sorted(SIGNED_IN.lets_in), (404, "")))

@@ -14,6 +14,7 @@ from tests.isolation.identities import (
     KEY,
     MEMBER,
     SIGNED_IN,
+    STAFF,
     TEST_KEY,
     TICKET,
     TOKEN,
@@ -69,6 +70,7 @@ PARAMETERS: dict[str, tuple[str, str]] = {
     "organization_slug": ("provider", "sso_" + "x" * 21),
     "secret": ("invitation", "x" * 43),
     "pk": ("passkey", "1"),
+    "tenant_id": ("tenant", "00000000-0000-4000-8000-000000000000"),
 }
 # kinds of which a tenant's parts have their own, that those who see other parts must not find
 _ALL_PARTS = {"one", "two", "none", "test"}
@@ -282,6 +284,8 @@ ROUTES: dict[str, Route] = {
     "/account/passkeys/add": _form(SIGNED_IN),
     "/account/passkeys/<int:pk>/remove": _form(SIGNED_IN, ok=(404,), strangers=False),
     "/account/sessions/end": _post(SIGNED_IN, ok=(302,)),
+    "/operations/": _form(STAFF, strangers=False),
+    "/operations/tenants/<uuid:tenant_id>": _form(STAFF),
     "/settings/team": _get(WHOLE_MEMBER),
     "/settings/team/invite": _post(WHOLE_MEMBER, ok=(400,)),
     "/settings/team/invitation": _post(WHOLE_MEMBER, ok=(302,)),

@@ -440,6 +440,7 @@ def _people(side: Side) -> None:
     )
     link = mail.outbox[-1].body.partition("/invitation/")[2].split()[0]
     side.put("invitation", "all", link)
+    side.put("tenant", "all", side.tenant.pk)
     side.put("passkey", "all", uuid.uuid4().int % 10**9)
 
 
