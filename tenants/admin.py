@@ -53,7 +53,7 @@ class OperationsSite(AdminSite):
         staff = user.is_authenticated and user.is_active and user.is_staff
         return staff and (settings.EMBEDDED or proved_twice(request))
 
-    def admin_view(self, view: View, cacheable: bool = False) -> View:
+    def admin_view(self, view: View, cacheable: bool = False) -> View:  # type: ignore[override]
         """A page of staff; changes need a fresh sign-in."""
         sure = fresh_sign_in(view)  # type: ignore[arg-type]  # none of these streams
 
