@@ -129,8 +129,8 @@ class Call(TenantRow, DueRow):
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     scored_at = models.DateTimeField(null=True, blank=True)
-    # The score as it stands, overrides included, for lists; null where there is none, and where a
-    # manager said that it does not count.
+    # The score as it stands, overrides included, for lists; null where there is none, where a
+    # manager said that it does not count, and where the rep keeps it to themselves (`private`).
     overall = models.PositiveSmallIntegerField(null=True, blank=True)  # 0..100
     # What the rep agreed to: a text of our page by its version, or what the integrator states.
     consent_source = models.CharField(max_length=10, choices=ConsentSource, blank=True)
@@ -226,6 +226,9 @@ class Call(TenantRow, DueRow):
             models.CheckConstraint(
                 condition=Q(drill_owner=F("tenant")) | Q(drill_owner=CATALOGUE),
                 name="call_drill_own_or_shared",
+            ),
+            models.CheckConstraint(  # all lists and sums by score go by `overall`
+                condition=Q(private=False) | Q(overall=None), name="call_private_tells_no_score"
             ),
         ]
 

@@ -54,6 +54,7 @@ SECTIONS = (
         (
             Page("Team", "team-page", Ability.ADMINISTER),
             Page("Branding", "branding-page", Ability.ADMINISTER),
+            Page("Practice", "practice-page", Ability.ADMINISTER),
             Page("Retention", "retention-page", Ability.ADMINISTER),
             Page("Allowance", "allowance-page", Ability.ADMINISTER),
             Page("Models", "models-page", Ability.ADMINISTER),

@@ -1,7 +1,6 @@
 """How far people are with what they were asked to practise: computed from their scored calls."""
 
 import json
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +14,8 @@ from calls.assignments.schedule import due_end
 from calls.history.filters import Cursor
 from calls.history.listing import Reader
 from calls.models import Assignee, Assignment, Call, Drill
-from calls.reps.people import rep_name
+from calls.reps.people import reading, rep_name
 from scoring.selectors import rubric_latest
-from tenants.isolation import tenant_scope
 from tenants.models import ApiKey, Rep, User
 from tenants.selectors import database_now
 
@@ -75,14 +73,14 @@ def assignments_page(*, reader: Reader, limit: int, cursor: str = "") -> Assignm
     """The newest first. Raises InvalidRequest for a cursor of another list."""
     digest = json.dumps(["assignments", str(reader.tenant_id), *map(str, reader.agencies)])
     place = Cursor.read(cursor, list_digest=digest) if cursor else None
-    with reader.scope():
+    with reading(reader):
         rows = _assignments(reader)
         if place:
             same = Q(created_at=place.at, id__lt=place.row_id)
             rows = rows.filter(Q(created_at__lt=place.at) | same, created_at__lte=place.at)
         found = list(rows.order_by("-created_at", "-id")[: limit + 1])
         page = found[:limit]
-        standings = _standings(_assignees(reader).filter(assignment__in=page))
+        standings = standings_of(_assignees(reader).filter(assignment__in=page))
         titles = drill_titles({assignment.drill_key for assignment in page})
     last = page[-1] if len(found) > limit else None
     return AssignmentPage(
@@ -95,12 +93,12 @@ def assignments_page(*, reader: Reader, limit: int, cursor: str = "") -> Assignm
 
 def assignment_get(*, reader: Reader, public_id: str) -> tuple[Row, list[Standing]]:
     """One with its people, those who are late first. Raises AssignmentNotFound."""
-    with reader.scope():
+    with reading(reader):
         rows = _assignments(reader)
         assignment = rows.filter(public_id=public_id).first()
         if assignment is None:
             raise AssignmentNotFound
-        standings = _standings(_assignees(reader).filter(assignment=assignment))
+        standings = standings_of(_assignees(reader).filter(assignment=assignment))
         titles = drill_titles({assignment.drill_key})
     order = list(State)
     urgent = {State.LATE: -2, State.OPEN: -1}
@@ -112,17 +110,15 @@ def assignment_get(*, reader: Reader, public_id: str) -> tuple[Row, list[Standin
 
 def assignments_of_rep(*, reader: Reader, rep: Rep) -> list[Standing]:
     """What one rep was asked for, the newest first."""
-    with reader.scope():
+    with reading(reader):
         rows = _assignees(reader).filter(rep=rep)
-        newest = rows.order_by("-assignment__created_at", "-id")[:OF_A_REP]
-        return _standings(
-            _assignees(reader).filter(pk__in=list(newest.values_list("pk", flat=True)))
-        )
+        newest = rows.order_by("-assignment__created_at", "-id").values_list("pk", flat=True)
+        return standings_of(_assignees(reader).filter(pk__in=list(newest[:OF_A_REP])))
 
 
 def standing_of(assignee: Assignee) -> Standing:
     """Of one rep with one assignment. Needs the scope."""
-    return _standings(Assignee.objects.for_tenant(assignee.tenant_id).filter(pk=assignee.pk))[0]
+    return standings_of(Assignee.objects.for_tenant(assignee.tenant_id).filter(pk=assignee.pk))[0]
 
 
 def assigned_by(assignment: Assignment) -> str:
@@ -132,18 +128,27 @@ def assigned_by(assignment: Assignment) -> str:
     return (user.name or user.email) if user else "somebody who has left"
 
 
+def titles_of(*, reader: Reader, standings: Sequence[Standing]) -> dict[str, str]:
+    """The titles of their drills, by key; the key itself where a drill is gone."""
+    keys = {standing.assignment.drill_key for standing in standings}
+    if not keys:
+        return {}
+    with reading(reader):
+        return {key: key for key in keys} | drill_titles(keys)
+
+
 def drill_titles(keys: Iterable[str]) -> dict[str, str]:
     """By key, of the newest version. Needs the scope."""
     rows = Drill.objects.with_catalogue().filter(key__in=list(keys)).order_by("version")
     return dict(rows.values_list("key", "title"))
 
 
-def check_title(*, tenant_id: uuid.UUID, drill_key: str, check_key: str) -> str:
+def check_title(*, reader: Reader, drill_key: str, check_key: str) -> str:
     """What the drill's rubric calls that check; empty where it has none of that key."""
     if not drill_key or not check_key or "\x00" in drill_key:
         return ""
-    with tenant_scope(tenant_id):
-        rubric = rubric_latest(tenant_id=tenant_id, key=drill_key)
+    with reading(reader):
+        rubric = rubric_latest(tenant_id=reader.tenant_id, key=drill_key)
     sections = rubric.content.get("sections", []) if rubric else []
     checks = (check for section in sections for check in section["checks"])
     return next((str(check["title"]) for check in checks if check["key"] == check_key), "")
@@ -173,8 +178,8 @@ def _assignees(reader: Reader) -> QuerySet[Assignee]:
     return rows.filter(agency_id__in=reader.agencies) if reader.agencies else rows
 
 
-def _standings(rows: QuerySet[Assignee]) -> list[Standing]:
-    """Needs the scope. Calls that the rep keeps to themselves count for nothing here."""
+def standings_of(rows: QuerySet[Assignee]) -> list[Standing]:
+    """Of these people. Needs the scope. What a rep keeps to themselves counts for nothing here."""
     calls = _counted_calls()
     passing = calls.filter(overall__gte=OuterRef("assignment__pass_mark"))
     rows = rows.select_related("assignment", "rep").annotate(

@@ -18,7 +18,7 @@ from calls.erasure.receipts import SUBJECT_PURPOSE, receipt_sign
 from calls.erasure.requests import Person
 from calls.erasure.rows import call_rows_erase, tables
 from calls.erasure.stores import FILES, by_store
-from calls.models import ErasedCall, Erasure
+from calls.models import Assignment, ErasedCall, Erasure
 from tenants.isolation import tenant_scope
 from tenants.sealing import unseal
 from tenants.selectors import database_now
@@ -82,7 +82,11 @@ def _rep_erase(person: Person) -> Counter[str]:
     row = person.row().select_for_update().first()
     if row is None or row.calls.exists():
         return Counter()
-    return by_store(tables(row.delete()[1]))
+    assigned = list(Assignment.objects.filter(assignees__rep=row).values_list("pk", flat=True))
+    erased = by_store(tables(row.delete()[1]))
+    # a note for one person may name them
+    Assignment.objects.filter(pk__in=assigned, assignees=None).delete()
+    return erased
 
 
 def _files_erase(claim: Claim[Erasure], until: float) -> datetime | None:

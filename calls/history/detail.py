@@ -53,26 +53,33 @@ class Progress:
 
 def call_scored_get(*, reader: Reader, public_id: str) -> CallRecord:
     """The reader's scored call. A stranger's, none, and one that is not scored look the same."""
-    record = call_get(reader=reader, public_id=public_id)
+    with reader.scope():
+        record = _record(_call(reader, public_id))
     if record.call.stage != Call.Stage.SCORED:
         raise CallNotFound
     return record
 
 
 def call_get(*, reader: Reader, public_id: str) -> CallRecord:
-    """The reader's call as far as it is. A stranger's call and no call look the same."""
+    """The reader's call as far as it is, for people. A stranger's and none look the same.
+
+    Of a call that the rep keeps to themselves only that it was, and how long
+    (docs/decisions/0023-private-practice.md).
+    """
     with reader.scope():
-        return _record(_call(reader, public_id))
+        call = _call(reader, public_id)
+        return CallRecord(call, [], None, None) if call.private else _record(call)
 
 
 def call_locked(*, reader: Reader, public_id: str, stage: str | None = None) -> Call:
     """The reader's call for a change, at that stage if one is named. Needs the reader's scope.
 
-    A stranger's call, no call and one of another stage look the same.
+    A stranger's call, no call, one of another stage and one that the rep keeps to themselves look
+    the same.
     """
     if not _PUBLIC_ID.fullmatch(public_id):
         raise CallNotFound
-    rows = reader.calls().filter(public_id=public_id)
+    rows = reader.calls().filter(public_id=public_id, private=False)
     rows = rows.filter(stage=stage) if stage else rows
     return _found(rows.select_for_update(of=("self",)).first())
 

@@ -166,6 +166,8 @@ def calls_search(
 def narrowed(reader: Reader, search: CallSearch, notes: list[str]) -> QuerySet[Call]:
     """The reader's calls by all filters but the words. Needs the scope."""
     rows = calls_of_mode(reader).filter(**_plain(search))
+    if search.words:  # what was said in private is not to be found
+        rows = rows.filter(private=False)
     agencies = _agencies(reader, search)
     if agencies is not None:
         rows = rows.filter(agency_id__in=agencies)

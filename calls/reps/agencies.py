@@ -3,14 +3,17 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
 
 from calls.history.listing import Reader
-from calls.models import Call
-from calls.reps.people import CHOICES, agencies_of, reps_of
+from calls.models import Call, PracticeDay
+from calls.reps.people import CHOICES, agencies_of, reading, reps_of
 from tenants.models import Agency
+from tenants.selectors import database_now
+
+ENOUGH = 5  # scores on either side of a comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +26,64 @@ class AgencyRow:
     last_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Month:
+    """Thirty days of an agency. `mean` is of the scores that count, None without any."""
+
+    calls: int
+    minutes: float
+    scored: int
+    mean: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Months:
+    """The last thirty days, today included, and the thirty before them."""
+
+    now: Month
+    before: Month
+
+    @property
+    def change(self) -> float | None:
+        """Points up or down; None where either side has too few scores to be compared."""
+        if self.now.mean is None or self.before.mean is None:
+            return None
+        if min(self.now.scored, self.before.scored) < ENOUGH:
+            return None
+        return self.now.mean - self.before.mean
+
+
+def agency_months(*, reader: Reader, agency: Agency) -> Months:
+    """The agency against its own past: of the sums that are kept per day."""
+    today = database_now().astimezone(UTC).date()
+    border, begin = today - timedelta(days=29), today - timedelta(days=59)
+    with reading(reader):
+        days = PracticeDay.objects.for_tenant(reader.tenant_id).filter(
+            agency_id=agency.pk, mode=reader.mode
+        )
+        return Months(
+            now=_month(days.filter(day__gte=border, day__lte=today)),
+            before=_month(days.filter(day__gte=begin, day__lt=border)),
+        )
+
+
 def agency_rows(*, reader: Reader) -> list[AgencyRow]:
     """The reader's agencies, at most 500, by the integrator's name for them."""
-    with reader.scope():
+    with reading(reader):
         found = list(agencies_of(reader).order_by("external_id")[:CHOICES])
         ids = [agency.pk for agency in found]
         reps, unnamed = _counts(reader, ids), _counts(reader, ids, name="")
         last = _last(reader, ids)
     return [AgencyRow(a, reps.get(a.pk, 0), unnamed.get(a.pk, 0), last.get(a.pk)) for a in found]
+
+
+def _month(days: QuerySet[PracticeDay]) -> Month:
+    sums = days.aggregate(
+        calls=Sum("calls"), seconds=Sum("seconds"), scored=Sum("scored"), points=Sum("score_sum")
+    )
+    scored = sums["scored"] or 0
+    mean = sums["points"] / scored if scored else None
+    return Month(sums["calls"] or 0, (sums["seconds"] or 0) / 60, scored, mean)
 
 
 def _counts(reader: Reader, ids: Sequence[uuid.UUID], **which: str) -> dict[uuid.UUID, int]:

@@ -2,10 +2,12 @@
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django_scopes import get_scope
 
 from calls.history.listing import Reader
 from calls.models import Call
@@ -46,9 +48,21 @@ class RepPage:
     next_cursor: str | None
 
 
+@contextmanager
+def reading(reader: Reader) -> Iterator[None]:
+    """The reader's scope; where it is open already, that one. Several reads then share one."""
+    scoped = get_scope()
+    mine = (reader.tenant_id, tuple(reader.agencies))
+    if (scoped.get("tenant"), tuple(scoped.get("agencies", ()))) == mine:
+        yield
+        return
+    with reader.scope():
+        yield
+
+
 def rep_get(*, reader: Reader, public_id: str) -> Rep:
     """The rep, if the reader may see it. A stranger's and none look the same."""
-    with reader.scope():
+    with reading(reader):
         rows = reps_seen(reader.tenant_id, reader.agencies).select_related("agency")
         rep = rows.filter(public_id=public_id).first()
     if rep is None:
@@ -58,7 +72,7 @@ def rep_get(*, reader: Reader, public_id: str) -> Rep:
 
 def agency_get(*, reader: Reader, public_id: str) -> Agency:
     """The agency, if the reader may see it. A stranger's and none look the same."""
-    with reader.scope():
+    with reading(reader):
         agency = agencies_of(reader).filter(public_id=public_id).first()
     if agency is None:
         raise AgencyNotFound
@@ -68,7 +82,7 @@ def agency_get(*, reader: Reader, public_id: str) -> Agency:
 def reps_page(*, reader: Reader, filters: RepFilters, limit: int, cursor: str = "") -> RepPage:
     """Reps by name, those without one by the integrator's id. Raises InvalidRequest."""
     digest = json.dumps([str(reader.tenant_id), *map(str, reader.agencies), str(filters)])
-    with reader.scope():
+    with reading(reader):
         rows = _filtered(reader, filters).select_related("agency").annotate(order=SORT_NAME)
         if cursor:
             name, row_id = _cursor_read(cursor, digest)
@@ -86,7 +100,7 @@ def reps_named(*, reader: Reader, public_ids: Sequence[str]) -> list[Rep]:
     """Those of the reader's reps, by name."""
     if not public_ids:
         return []
-    with reader.scope():
+    with reading(reader):
         rows = reps_of(reader).filter(public_id__in=list(public_ids)).select_related("agency")
         return list(rows.order_by(SORT_NAME, "id"))
 
@@ -99,14 +113,14 @@ def agencies_of(reader: Reader) -> QuerySet[Agency]:
 
 def agency_choices(*, reader: Reader) -> list[Agency]:
     """For a list to choose from, by name."""
-    with reader.scope():
+    with reading(reader):
         found = list(agencies_of(reader).order_by("external_id")[:CHOICES])
     return sorted(found, key=lambda agency: agency_name(agency).casefold())
 
 
 def team_choices(*, reader: Reader) -> list[str]:
     """The teams that the reader's reps are in."""
-    with reader.scope():
+    with reading(reader):
         rows = reps_of(reader).exclude(team="").order_by("team")
         return list(rows.values_list("team", flat=True).distinct()[:CHOICES])
 

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 
 from calls.history.listing import Reader
 from calls.models import Call
+from calls.reps.people import reading
 from tenants.models import Rep
 
 WINDOW = timedelta(days=30)
@@ -36,7 +37,7 @@ def practice_of(*, reader: Reader, reps: Sequence[Rep]) -> dict[uuid.UUID, Pract
     names = {rep.external_id: rep.pk for rep in reps}
     if not names:
         return {}
-    with reader.scope():
+    with reading(reader):
         lately = _lately(reader, list(names))
         last = _last(reader, list(names.values()))
     return {

@@ -11,6 +11,7 @@ from django.db.models import Prefetch, Q
 from calls.history.filters import Cursor
 from calls.history.listing import Page, Reader
 from calls.models import Call, Drill
+from calls.reps.people import reading
 from scoring.models import Scorecard, Verdict
 from tenants.models import Rep
 
@@ -83,7 +84,7 @@ class CheckProgress:
 
 def drills_of(*, reader: Reader, rep: Rep) -> list[DrillProgress]:
     """Each drill that the rep was scored in of late, the one practised last first."""
-    with reader.scope():
+    with reading(reader):
         attempts = _attempts(reader, rep)
         titles = _titles({attempt.drill_key for attempt in attempts})
     by_drill: dict[str, list[Attempt]] = {}
@@ -95,7 +96,7 @@ def drills_of(*, reader: Reader, rep: Rep) -> list[DrillProgress]:
 def checks_of(*, reader: Reader, attempts: Sequence[Attempt]) -> list[CheckProgress]:
     """Each check of these attempts at one drill, those that are met least first."""
     latest = [attempt.call_id for attempt in attempts][-(NOW + BEFORE) :]
-    with reader.scope():
+    with reading(reader):
         answers = _answers(reader, latest)
     newest_first = list(reversed(latest))
     seen: dict[str, tuple[str, list[float]]] = {}
@@ -112,7 +113,7 @@ def calls_of_rep(*, reader: Reader, rep: Rep, limit: int, cursor: str = "") -> P
         [str(reader.tenant_id), reader.mode, rep.pk.hex, *map(str, reader.agencies)]
     )
     place = Cursor.read(cursor, list_digest=digest) if cursor else None
-    with reader.scope():
+    with reading(reader):
         titles = Prefetch("drill", Drill.objects.with_catalogue().only("title"))
         rows = reader.calls().filter(rep=rep).prefetch_related(titles)
         if place:

@@ -60,7 +60,7 @@ def sheet_read(text: str) -> Sheet:
     head or the form of the whole is wrong."""
     if len(text.encode()) > LARGEST:
         raise InvalidRequest(f"The file has more than {LARGEST // 1024} KiB. Split it.")
-    rows = _rows(text)
+    rows = _rows(text.removeprefix("\ufeff"))
     places = _head(rows)
     lines: list[Line] = []
     problems: list[Problem] = []

@@ -20,6 +20,7 @@ from tenants.errors import AthosError, InvalidRequest
 from tenants.isolation import tenant_scope
 from tenants.models import Branding, ConsentText, Tenant
 from tenants.sealing import SealBroken, seal, unseal
+from tenants.services import audit
 
 PURPOSE = "athos.embed.site"
 OUR_CONSENT_VERSION = "athos-1"  # a changed text needs a new version
@@ -63,6 +64,7 @@ class Site:
     origins: tuple[str, ...] = ()
     brand: Brand = Brand()
     consent: Consent = Consent()
+    private_practice: bool = False  # whether a rep may keep a call to themselves
 
 
 def site_key_make(*, tenant_id: uuid.UUID) -> str:
@@ -100,16 +102,23 @@ def site_find(site_key: str) -> Site:
             return Site(tenant_id)
         origins = tuple(tenant.browser_origins)
         _remember(site_key, origins)
-        return Site(tenant_id, origins, _brand(tenant), _consent(tenant))
+        return Site(tenant_id, origins, _brand(tenant), _consent(tenant), tenant.private_practice)
 
 
-def consent_record(*, tenant_id: uuid.UUID, call_id: uuid.UUID, version: str) -> None:
-    """The rep agreed on our page, now. Saying it again changes nothing.
+def consent_record(
+    *, tenant_id: uuid.UUID, call_id: uuid.UUID, version: str, private: bool = False
+) -> None:
+    """The rep agreed on our page, now, and keeps the call `private`. Saying it again changes
+    nothing.
 
     It takes the place of what the integrator stated at mint: it is what this rep was shown last.
-    Raises InvalidRequest for a version that the tenant's page never showed, CallIsOver.
+    Raises InvalidRequest for a version that the tenant's page never showed and for what the tenant
+    does not allow, CallIsOver.
     """
     with tenant_scope(tenant_id):
+        if private and not private_practice_allowed(tenant_id=tenant_id):
+            problem = "This account does not allow private practice."
+            raise InvalidRequest(problem, details={"field": "private"})
         if not _consent_known(tenant_id, version):
             problem = "There is no such version of the consent text."
             raise InvalidRequest(problem, details={"field": "version"})
@@ -118,10 +127,31 @@ def consent_record(*, tenant_id: uuid.UUID, call_id: uuid.UUID, version: str) ->
         )
         unsaid = rows.exclude(consent_source=Call.ConsentSource.REP_PAGE)
         said = unsaid.update(
-            consent_source=Call.ConsentSource.REP_PAGE, consent_version=version, consented_at=Now()
+            consent_source=Call.ConsentSource.REP_PAGE,
+            consent_version=version,
+            consented_at=Now(),
+            private=private,
         )
         if not said and not rows.exists():
             raise CallIsOver
+
+
+def private_practice_allowed(*, tenant_id: uuid.UUID) -> bool:
+    """Whether the tenant's reps may keep a call to themselves."""
+    with tenant_scope(tenant_id):
+        return Tenant.objects.filter(pk=tenant_id, private_practice=True).exists()
+
+
+def private_practice_set(*, tenant_id: uuid.UUID, allowed: bool, actor: str) -> None:
+    """For calls that begin from now on: what was private stays private."""
+    with tenant_scope(tenant_id):
+        rows = Tenant.objects.filter(pk=tenant_id, private_practice=not allowed)
+        if rows.update(private_practice=allowed):
+            audit(
+                tenant_id=tenant_id,
+                actor=actor,
+                action="private_practice.allow" if allowed else "private_practice.forbid",
+            )
 
 
 def _brand(tenant: Tenant) -> Brand:

@@ -34,7 +34,7 @@ def call_succeed(*, call: Call, overall: int) -> None:
     call.failure = ""
     call.due_at = None
     call.scored_at = Now()
-    call.overall = overall
+    call.overall = None if call.private else overall
     call.save(update_fields=["stage", "failure", "due_at", "scored_at", "overall", "updated_at"])
     practice_mark(call)
     tell_outcome(call)

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -148,25 +149,27 @@ def _wish(given: QueryDict) -> Wish:
 def _add_form(
     request: HttpRequest, member: Member, given: QueryDict, problem: AthosError | None = None
 ) -> HttpResponse:
-    reader = live_reader_of(member)
-    chosen = given.getlist("rep")[: giving.MOST_REPS]
-    named = people.reps_named(reader=reader, public_ids=chosen)
-    offered = people.reps_page(reader=reader, filters=RepFilters(), limit=CHOICES)
-    known = {rep.pk for rep in named}
+    reader, drill = live_reader_of(member), given.get("drill", "")
     drills = drills_to_choose(tenant_id=member.tenant_id)
-    drill = given.get("drill", "")
-    focus = given.get("focus") or standing.check_title(
-        tenant_id=member.tenant_id, drill_key=drill, check_key=given.get("check", "")
-    )
-    today = database_now().date()
+    with people.reading(reader):
+        chosen = given.getlist("rep")[: giving.MOST_REPS]
+        named = people.reps_named(reader=reader, public_ids=chosen)
+        offered = people.reps_page(reader=reader, filters=RepFilters(), limit=CHOICES)
+        agencies = people.agency_choices(reader=reader)
+        teams = people.team_choices(reader=reader)
+        focus = given.get("focus") or standing.check_title(
+            reader=reader, drill_key=drill, check_key=given.get("check", "")
+        )
+    today = timezone.now().date()
+    known = {rep.pk for rep in named}
     context = {
         "drills": drills,
         "drill": drill,
         "reps": named + [rep for rep in offered.reps if rep.pk not in known],
         "chosen": {rep.public_id for rep in named},
         "more": offered.next_cursor is not None,
-        "agencies": people.agency_choices(reader=reader),
-        "teams": people.team_choices(reader=reader),
+        "agencies": agencies,
+        "teams": teams,
         "agency": given.get("agency", ""),
         "team": given.get("team", ""),
         "due_on": given.get("due_on") or (today + DUE_IN).isoformat(),

@@ -15,6 +15,11 @@ from django.views.decorators.http import require_safe
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from calls.assignments.for_reps import (
+    assignment_for_rep,
+    assignments_of_call,
+    assignments_of_token,
+)
 from calls.history.attempts import change_since_last
 from calls.history.detail import CallRecord, call_of_ticket
 from calls.history.outputs import call_for_rep
@@ -22,11 +27,12 @@ from calls.history.practice import practice_find
 from calls.models import Call
 from calls.services.embedding import Brand, consent_record, site_find
 from calls.services.tickets import Ticket, TicketRefused, ticket_read
-from calls.services.tokens import connection_url
+from calls.services.tokens import connection_url, session_token_read
 from calls.views.palette import DARK, LIGHT, Accent, accent_of
 from calls.views.presenting import first_thing_of, result_of
 from tenants.api import ApiView, json_object, text_field
-from tenants.errors import AthosError
+from tenants.auth import bearer
+from tenants.errors import AthosError, InvalidRequest
 
 LONGEST = 200  # characters of a parameter
 DIFFICULTIES = {
@@ -90,9 +96,32 @@ class EmbedConsentApi(ApiView):
 
     def post(self, request: Request) -> Response:
         ticket = _ticket(request)
-        version = text_field(json_object(request), "version", longest=100)
-        consent_record(tenant_id=ticket.tenant_id, call_id=ticket.call_id, version=version)
+        body = json_object(request)
+        private = body.get("private", False)
+        if not isinstance(private, bool):
+            raise InvalidRequest("private must be true or false.", details={"field": "private"})
+        consent_record(
+            tenant_id=ticket.tenant_id,
+            call_id=ticket.call_id,
+            version=text_field(body, "version", longest=100),
+            private=private,
+        )
         return Response(status=204)
+
+
+class EmbedAssignmentsApi(ApiView):
+    """GET /embed/v1/assignments?drill=…: what the rep of a session token was asked to practise.
+
+    The token is not spent. It comes from the framing page, which alone knows who the rep is.
+    """
+
+    authentication_classes = []
+
+    def get(self, request: Request) -> Response:
+        tenant_id, claims = session_token_read(bearer(request) or "")
+        drill = request.query_params.get("drill", "")[:LONGEST]
+        found = assignments_of_token(tenant_id=tenant_id, jti=claims.jti, drill_key=drill)
+        return Response({"assignments": [assignment_for_rep(standing) for standing in found]})
 
 
 class EmbedScorecard(ApiView):
@@ -108,6 +137,8 @@ class EmbedScorecard(ApiView):
             "result": result_of(record, rep_name="You"),
             "first": first_thing_of(record.score),
             "change": change_since_last(call=record.call, score=record.score),
+            "assigned": assignments_of_call(record.call),
+            "private": record.call.private,
         }
         return HttpResponse(render_to_string("calls/_rep_result.html", context))
 

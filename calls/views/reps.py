@@ -9,10 +9,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from calls.assignments import standing
 from calls.history.listing import Page, Reader
 from calls.models import Call
 from calls.reps import people
-from calls.reps.agencies import agency_rows
+from calls.reps.agencies import agency_months, agency_rows
 from calls.reps.editing import ChangedMeanwhile, RepDetails, agency_rename, rep_update
 from calls.reps.people import AgencyNotFound, RepFilters, RepNotFound
 from calls.reps.practice import practice_of
@@ -33,19 +34,20 @@ def rep_pages(request: HttpRequest, member: Member) -> HttpResponse:
     """GET /reps: by name, with `q`, `agency`, `team`, `unnamed`, `after`"""
     reader, filters = reader_of(member), _filters(request)
     try:
-        page = people.reps_page(
-            reader=reader, filters=filters, limit=PAGE, cursor=request.GET.get("after", "")
-        )
+        with people.reading(reader):
+            page = people.reps_page(
+                reader=reader, filters=filters, limit=PAGE, cursor=request.GET.get("after", "")
+            )
+            context = {
+                "filters": filters,
+                "rows": rep_rows(reader, page.reps),
+                "agencies": people.agency_choices(reader=reader),
+                "teams": people.team_choices(reader=reader),
+                "next": _next(filters, page.next_cursor),
+                "is_first": "after" not in request.GET,
+            }
     except InvalidRequest:
         return redirect("rep-pages")
-    context = {
-        "filters": filters,
-        "rows": rep_rows(reader, page.reps),
-        "agencies": people.agency_choices(reader=reader),
-        "teams": people.team_choices(reader=reader),
-        "next": _next(filters, page.next_cursor),
-        "is_first": "after" not in request.GET,
-    }
     return render(request, "reps/list.html", context)
 
 
@@ -54,8 +56,9 @@ def rep_pages(request: HttpRequest, member: Member) -> HttpResponse:
 def rep_page(request: HttpRequest, member: Member, rep_id: str) -> HttpResponse:
     """GET /reps/<public id>, with `drill` and `before`"""
     try:
-        rep = people.rep_get(reader=reader_of(member), public_id=rep_id)
-        return _rep(request, member, rep)
+        with people.reading(reader_of(member)):
+            rep = people.rep_get(reader=reader_of(member), public_id=rep_id)
+            return _rep(request, member, rep)
     except RepNotFound as missing:
         raise Http404 from missing
     except InvalidRequest:
@@ -100,7 +103,8 @@ def agency_pages(request: HttpRequest, member: Member) -> HttpResponse:
 def agency_page(request: HttpRequest, member: Member, agency_id: str) -> HttpResponse:
     """GET /agencies/<public id>, with `after`"""
     try:
-        return _agency(request, member, agency_id)
+        with people.reading(reader_of(member)):
+            return _agency(request, member, agency_id)
     except AgencyNotFound as missing:
         raise Http404 from missing
     except InvalidRequest:
@@ -165,6 +169,7 @@ def _rep(
         "chosen": chosen,
         "checks": checks_of(reader=reader, attempts=chosen.attempts) if chosen else [],
         "calls": [_call_row(call) for call in attempts.calls],
+        "assigned": _assigned(member, rep),
         "older": _older(attempts, request.GET.get("drill", "")),
         "is_own": people.is_own(rep, member.membership.agencies),
         "agencies": people.agency_choices(reader=reader),
@@ -175,6 +180,13 @@ def _rep(
     }
     status = problem.status if problem else 200
     return render(request, "reps/rep.html", context, status=status)
+
+
+def _assigned(member: Member, rep: Rep) -> list[dict[str, object]]:
+    reader = live_reader_of(member)
+    standings = standing.assignments_of_rep(reader=reader, rep=rep)
+    titles = standing.titles_of(reader=reader, standings=standings)
+    return [{"standing": s, "title": titles[s.assignment.drill_key]} for s in standings]
 
 
 def _agency(
@@ -190,6 +202,7 @@ def _agency(
         "agency": agency,
         "name": people.agency_name(agency),
         "rows": rep_rows(reader, page.reps),
+        "months": agency_months(reader=reader, agency=agency),
         "next": page.next_cursor,
         "is_first": "after" not in request.GET,
         "problem": problem,

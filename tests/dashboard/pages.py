@@ -51,6 +51,7 @@ PAGES = [
         states=("full",),
         shows="tbody tr",
     ),
+    Page("practice", lambda side: "/settings/practice", roles=frozenset({OWNER, MANAGER})),
     Page("assignment-add", lambda side: "/assignments/add", roles=COACHES),
     Page("quickstart", lambda side: "/developers/quickstart", roles=DEVELOPERS, shows=".ticks"),
     Page("usage", lambda side: "/developers/usage", roles=DEVELOPERS, shows=".bars"),
@@ -94,7 +95,6 @@ PAGES = [
         states=("full",),
         shows=".attempt",
     ),
-    Page("embedding", lambda side: "/embedding"),
     Page("webhooks", lambda side: "/webhooks", roles=DEVELOPERS),
     Page("account", lambda side: "/account", states=("full",)),
     Page(

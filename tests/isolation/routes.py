@@ -163,6 +163,7 @@ ROUTES: dict[str, Route] = {
     EVENT: _get(WHOLE_KEY),
     EVENT + "/replay": {"POST": Act(WHOLE_KEY, ok=(202,))},
     "/embed/roleplay": _get(ANYBODY, query=lambda s, p: {"drill": "ma-full-sale"}),
+    "/embed/v1/assignments": _get(TOKEN),
     "/embed/v1/call": _get(TICKET),
     "/embed/v1/call/scorecard": _get(TICKET),
     "/embed/v1/call/consent": {
@@ -206,6 +207,8 @@ ROUTES: dict[str, Route] = {
     "/agencies/<str:agency_id>/edit": {
         "POST": Act(MEMBER, ok=(302,), form=True, body=lambda s, p: {"name": "new"})
     },
+    "/settings/practice": _get(WHOLE_MEMBER)
+    | {"POST": Act(WHOLE_MEMBER, ok=(302,), form=True, body=lambda s, p: {})},
     "/assignments": _get(MEMBER),
     "/assignments/add": _get(MEMBER)
     | {"POST": Act(MEMBER, ok=(302,), form=True, body=lambda s, p: _assigned(s, p))},

@@ -52,6 +52,14 @@ export class Host {
     }
   }
 
+  /** Hears session tokens that the host sends to say who the rep is, not to start a call. */
+  onRepToken(use) {
+    window.addEventListener("message", ({ source, origin, data }) => {
+      if (source !== window.parent || !this.#origins.includes(origin)) return;
+      if (data?.type === "athos:rep-token" && typeof data.token === "string") use(data.token);
+    });
+  }
+
   #hear({ source, origin, data }, attempt, resolve, reject) {
     if (source !== window.parent || !this.#origins.includes(origin)) return;
     if (data === null || typeof data !== "object" || (data.attempt ?? attempt) !== attempt) return;

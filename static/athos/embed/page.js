@@ -4,6 +4,7 @@ import { bindPlayer } from "../player.js";
 import { SoundCheck } from "./check.js";
 import { Host } from "./host.js";
 import { showLevel } from "./level.js";
+import { showAssigned } from "./assigned.js";
 import { consent, follow, scorecard, TicketOver } from "./progress.js";
 import { SilenceGuard } from "./silence.js";
 import { Talk } from "./talk.js";
@@ -81,7 +82,7 @@ const talk = new Talk({ mute: $("mute"), mode: $("press-to-talk"), hold: $("hold
 watchRedeem(async (fresh) => {
   ticket = fresh;
   kept.keep(fresh);
-  await consent(fresh, page.dataset.consent); // the SDK joins no call that the rep did not agree to
+  await consent(fresh, page.dataset.consent, $("private")?.checked ?? false); // the SDK joins no call that the rep did not agree to
 });
 
 // --- states --------------------------------------------------------------------------------------
@@ -133,6 +134,7 @@ async function start() {
   show("connecting", "Connecting");
   try {
     const token = await host.token(signal);
+    showAssigned(token, drill, [$("assigned-connecting")], signal);
     $("connecting-text").textContent = "Allow the microphone when your browser asks. Then we connect you.";
     const call = (session = makeSession(token));
     signal.addEventListener("abort", () => call.disconnect(), { once: true });
@@ -371,6 +373,9 @@ $("microphone").addEventListener("change", ({ target }) => {
 navigator.mediaDevices?.addEventListener("devicechange", () => {
   if (onCall()) showMicrophones();
 });
+
+// a token that the training site sends to show what this rep was asked for; it starts no call
+host.onRepToken((token) => showAssigned(token, drill, [$("assigned")], AbortSignal.timeout(15_000)));
 
 if (ticket) follower();
 else ready();

@@ -24,10 +24,10 @@ export async function scorecard(ticket, signal) {
   return (await send("/embed/v1/call/scorecard", ticket, signal)).text();
 }
 
-/** Tells our server that the rep agreed to this version of the consent text. No call goes on without it. */
-export async function consent(ticket, version) {
+/** Tells our server that the rep agreed to this version of the consent text, and whether they keep the call to themselves. No call goes on without it. */
+export async function consent(ticket, version, isPrivate) {
   const limit = AbortSignal.timeout(15_000);
-  const body = JSON.stringify({ version });
+  const body = JSON.stringify({ version, private: isPrivate });
   await send("/embed/v1/call/consent", ticket, limit, { method: "POST", body, type: "application/json" });
 }
 
