@@ -26,3 +26,16 @@ def test_every_setting_is_described(name):
 def test_every_command_is_described(command):
     docs = "".join(path.read_text() for path in ROOT.glob("docs/**/*.md"))
     assert f"manage.py {command}" in docs
+
+
+def test_every_page_of_the_docs_that_the_dashboard_names_exists():
+    named = {
+        name
+        for template in (ROOT / "templates").rglob("*.html")
+        for name in re.findall(r"/docs/([^\"'#]*)", template.read_text())
+    }
+    assert {"errors/", "authentication/"} <= named
+    named -= {"", "search/"}  # the overview, and what Sphinx adds
+    missing = [n for n in named if not (ROOT / "docs" / f"{n.rstrip('/')}.md").is_file()]
+    assert missing == []
+    assert [name for name in named if not name.endswith("/")] == []

@@ -10,8 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.template.loader import render_to_string
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from calls.models import Call
 from calls.services.first_steps import FirstSteps, first_steps
@@ -20,6 +22,7 @@ from calls.tests.making_calls import add_scorecard, make_call
 from tenants.isolation import tenant_scope
 from tenants.models import ApiKey, Membership, Tenant, User
 from tenants.request_log import Answered, Owner, requests_write
+from tenants.services import api_key_create
 from tenants.tests.signing import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -268,3 +271,24 @@ def test_who_does_not_develop_sees_and_changes_nothing(acme):
                 == 403
             )
     assert origins(acme) == []
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        *("quickstart", "quickstart/steps", "usage", "usage.csv", "embedding", "keys", "requests"),
+        *("../webhooks", "../webhooks/deliveries"),
+    ],
+)
+def test_a_page_asks_few_questions(acme, page):
+    for number in range(3):
+        make_call(acme, user=f"rep{number}", agency=f"agency{number}")
+        api_key_create(tenant=acme, name="key", mode="test")
+    developer = someone(acme)
+    developer.get("/calls")  # its session is read from now on
+    with CaptureQueriesContext(connection) as captured:
+        answer = developer.get(f"/developers/{page}".replace("/developers/..", ""))
+    assert answer.status_code == 200
+    # a served request is in no transaction of a test: its scopes make no savepoints
+    asked = [q["sql"] for q in captured if "SAVEPOINT" not in q["sql"]]
+    assert len(asked) <= 20, asked
