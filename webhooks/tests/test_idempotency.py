@@ -94,8 +94,6 @@ def test_every_write_is_done_once(acme):
         ("POST", f"/webhook-events/{event}/replay", None),
         ("DELETE", path, None),
     ]:
-        with tenant_scope(acme.tenant.pk):
-            AuditEvent.objects.count()
         first = acme(method, address, body, key="each")
         with tenant_scope(acme.tenant.pk):
             done = AuditEvent.objects.count()
@@ -126,7 +124,7 @@ def test_an_odd_key_is_refused(acme, odd):
 
 
 def test_what_is_kept_is_sealed_and_goes_after_a_day(acme, stranger):
-    first = acme("POST", "/webhook-endpoints", {"url": URL}, key="rep Zoe".replace(" ", "-"))
+    first = acme("POST", "/webhook-endpoints", {"url": URL}, key="rep-Zoe")
     with tenant_scope(acme.tenant.pk):
         (row,) = IdempotentAnswer.objects.values()
         kept = json.dumps(row, default=str)
