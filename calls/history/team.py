@@ -269,7 +269,7 @@ def _to_review(reader: Reader, period: Period, agency: Agency | None) -> list[To
     changed = Override.objects.for_tenant(reader.tenant_id).filter(scorecard=OuterRef("pk"))
     cards = (
         Scorecard.objects.for_tenant(reader.tenant_id)
-        .filter(call_id__in=[call.pk for call in calls])
+        .filter(call_id__in=[call.pk for call in calls], call__private=False)
         .order_by("version")
         .values_list("call_id", "overall", "hard_fails", "coverage", Exists(changed))
     )

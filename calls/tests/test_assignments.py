@@ -22,6 +22,7 @@ from calls.tests.making import API, make_drill, make_integrator
 from calls.tests.making_calls import add_recording, add_scorecard, add_transcript, make_call
 from calls.tests.test_call_pages import manager_of
 from calls.tests.test_reps import EVIL, actions, agency_named, rep_named, scored
+from scoring.models import Rubric
 from tenants.isolation import tenant_scope
 from tenants.models import Rep
 from tenants.services import ALL_SCOPES
@@ -89,8 +90,6 @@ def make_due(acme):
 
 
 def test_the_form_is_filled_from_a_weak_check(acme, client):
-    from scoring.models import Rubric
-
     rep = rep_named(acme)
     with tenant_scope(acme.tenant.pk):
         Rubric.objects.create(
@@ -392,10 +391,10 @@ def test_managers_see_that_it_was_and_no_more_and_the_api_sees_all(acme, client)
     call = make_call(acme.tenant, stage="transcribed", scored_at=None)
     add_transcript(call, [("user", canary)])
     add_recording(call, b"sound")
-    add_scorecard(call, overall=77, summary=canary)
+    add_scorecard(call, overall=13, summary=canary)  # so low that a call would be one to review
     with tenant_scope(acme.tenant.pk):
         Call.objects.filter(pk=call.pk).update(private=True, overall=None)
-        call_succeed(call=Call.objects.select_for_update().get(pk=call.pk), overall=77)
+        call_succeed(call=Call.objects.select_for_update().get(pk=call.pk), overall=13)
     for path in (
         f"/calls/{call.public_id}",
         "/calls",
@@ -411,14 +410,14 @@ def test_managers_see_that_it_was_and_no_more_and_the_api_sees_all(acme, client)
         assert answer.status_code in {200, 302}, path
         text = body.decode().replace(f"words={canary}", "").replace(f'value="{canary}"', "")
         assert canary not in text and "/media/v1/recordings/" not in text, path
-        assert not re.search(r">77<|,77\b| 77 ", text), path
+        assert not re.search(r">13<|,13\r?\n|13 of 100|A low score", text), path
     assert "Private practice" in client.get(f"/reps/{rep.public_id}").text
     assert standing_of(client, public_id) == ["Not started"]
     assert "kept this call private" in card_of(call)
     told = Client().get(
         f"{API}/calls/{call.public_id}", headers={"Authorization": f"Bearer {acme.secret}"}
     ).json()  # fmt: skip
-    assert told["score"]["overallScore"] == 77
+    assert told["score"]["overallScore"] == 13
     assert told["transcript"][0]["content"] == canary
 
 
