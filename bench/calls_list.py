@@ -11,6 +11,8 @@ plans   EXPLAIN (ANALYZE) of every documented combination of filters and key, fi
 depth   page 1, 100 and 10,000 by turns, beside the same pages by OFFSET
 walk    every page to the end: each call once, none left out
 load    50 requests a second over HTTP to a web process, each kind of reading for itself
+search  the dashboard's list by words of every rarity and by each filter (goals 500 and 300 ms)
+export  everything as CSV: rows a second (goal 5,000) and memory
 """
 
 import argparse
@@ -24,7 +26,7 @@ from pathlib import Path
 from athos.engines.launcher import Engines
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("plans", "depth", "walk", "load")
+PARTS = ("plans", "depth", "walk", "load", "search", "export")
 ENGINES = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL")
 
 

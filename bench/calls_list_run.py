@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -24,9 +25,10 @@ django.setup()
 from django.core.management import call_command  # noqa: E402
 from django.test import Client  # noqa: E402
 
-from bench.many_calls import calls_copy, superuser  # noqa: E402
+from bench.many_calls import calls_copy, superuser, word_of, words_copy  # noqa: E402
 from bench.paced import load  # noqa: E402
 from bench.plans import Plan, plans_kept  # noqa: E402
+from calls.history.exporting import export_batches  # noqa: E402
 from calls.history.filters import CallFilters, Cursor  # noqa: E402
 from calls.history.listing import Page, Reader, calls_scored  # noqa: E402
 from calls.history.search import CallSearch, calls_search  # noqa: E402
@@ -410,6 +412,95 @@ def load_report(world: World, port: int, rate: int, seconds: int) -> bool:
     return good
 
 
+# --- search and export ----------------------------------------------------------------------------
+
+
+def search_report(world: World) -> bool:
+    """Each search several times, its first and its next page, through the service."""
+    with superuser(VAR) as connection:
+        began = time.monotonic()
+        told = words_copy(connection, uuid.UUID(world.tenant_id))
+        if told:
+            print(f"words of {told} calls copied in {time.monotonic() - began:.0f} s", flush=True)
+    day = datetime.now(UTC).date()
+    ranks = (0, 10, 100, 1_000, 5_000, 19_000)
+    searches = {
+        **{f"word of rank {rank}": (CallSearch(words=word_of(rank)), 500) for rank in ranks},
+        "two words": (CallSearch(words=f"{word_of(300)} {word_of(700)}"), 500),
+        "no such word": (CallSearch(words="nobodysaidthis"), 500),
+        "a word and a rep": (CallSearch(words=word_of(1_000), rep="rep_7"), 500),
+        "a word and a score": (CallSearch(words=word_of(100), score_to=20), 500),
+        "nothing": (CallSearch(), 300),
+        "a rep": (CallSearch(rep="rep_7"), 300),
+        "many reps": (CallSearch(rep="rep_49"), 300),
+        "an agency": (CallSearch(agency="agency_2"), 300),
+        "no such drill": (CallSearch(drill="none"), 300),
+        "failed": (CallSearch(stage="failed"), 300),
+        "open": (CallSearch(stage="open"), 300),
+        "score 0 to 1": (CallSearch(score_from=0, score_to=1), 300),
+        "a month, score over 98": (
+            CallSearch(
+                first_day=day - timedelta(days=120),
+                last_day=day - timedelta(days=90),
+                score_from=99,
+            ),
+            300,
+        ),
+    }
+    good = True
+    for key in ("all", "3 agencies"):
+        for name, (search, most) in searches.items():
+            good = _search_kept(world.reader(key), f"{key}: {name}", search, most) and good
+    return good
+
+
+def _search_kept(reader: Reader, name: str, search: CallSearch, most: int) -> bool:
+    taken, rows = [], 0
+    for _ in range(5):
+        cursor = None
+        for _ in range(2):
+            began = time.perf_counter()
+            page = calls_search(reader=reader, search=search, limit=25, cursor=cursor).page
+            taken.append(1000 * (time.perf_counter() - began))
+            rows = max(rows, len(page.calls))
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+    kept = max(taken) <= most
+    print(
+        f"search: {name}: median {statistics.median(taken):.0f} ms, slowest of {len(taken)}"
+        f" {max(taken):.0f} ms, {rows} rows; load {os.getloadavg()[0]:.1f}"
+        f"{'' if kept else f' (MISSED {most} ms)'}",
+        flush=True,
+    )
+    return kept
+
+
+def export_report(world: World) -> bool:
+    """All that one file may hold, without and with a word that half of the calls say."""
+    good = True
+    for name, search in (("everything", CallSearch()), ("a word", CallSearch(words=word_of(3)))):
+        before, rows, began = _memory(), -1, time.perf_counter()
+        for part in export_batches(reader=world.reader("all"), search=search):
+            rows += part.count(b"\r\n")
+        seconds = time.perf_counter() - began
+        more = _memory() - before
+        kept = rows / seconds >= 5_000 and more < 50
+        good = good and kept
+        print(
+            f"export: {name}: {rows} rows in {seconds:.1f} s, {rows / seconds:.0f} a second,"
+            f" {more:.0f} MB more memory at the most; load {os.getloadavg()[0]:.1f}"
+            f"{'' if kept else ' (MISSED)'}",
+            flush=True,
+        )
+    return good
+
+
+def _memory() -> float:
+    """The most that this process ever had, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 @contextmanager
 def web_process() -> Iterator[int]:
     """The product's own web server on a free port."""
@@ -460,6 +551,10 @@ def main() -> None:
                 good.append(depth_report(world, port))
             if "load" in parts:
                 good.append(load_report(world, port, rate, seconds))
+    if "search" in parts:
+        good.append(search_report(world))
+    if "export" in parts:
+        good.append(export_report(world))
     if "walk" in parts:
         good.append(walk_report(world))
     raise SystemExit(0 if all(good) else 1)

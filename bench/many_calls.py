@@ -26,10 +26,12 @@ COLUMNS = (
     "external_user_id", "external_agency_id", "drill_owner_id", "drill_id", "drill_key",
     "difficulty", "filters", "persona_name", "seed", "stage", "end_reason", "failure", "epoch",
     "created_at", "updated_at", "started_at", "ended_at", "scored_at", "tries", "failures",
-    "last_error", "consent_source", "consent_version",
+    "last_error", "consent_source", "consent_version", "overall",
 )  # fmt: skip
 # How the calls of a tenant end up, after those that are scored and real.
 KINDS = (("live", "failed", 0.05), ("test", "scored", 0.05), ("live", "ended", 0.0005))
+VOCABULARY = 20_000  # words; WORDS is how many are drawn for each call
+WORDS = 120
 GONE = 40  # calls of the rep and the agency that left: the oldest of all
 NO_AGENCY = 0.1  # share of the reps
 
@@ -109,6 +111,39 @@ def _indexes_afterwards(connection: "psycopg.Connection[tuple]", table: str) -> 
         connection.execute(definition.encode())
 
 
+def words_copy(connection: "psycopg.Connection[tuple]", tenant_id: uuid.UUID) -> int:
+    """Words for the transcripts of all of a tenant's calls; how many calls. Once for a tenant.
+
+    Each has up to WORDS different ones, the first of the vocabulary in nearly every call and the
+    last in a few of a million, as in talk.
+    """
+    calls = connection.execute(
+        "SELECT id FROM calls_call AS call WHERE tenant_id = %s AND NOT EXISTS"
+        " (SELECT FROM calls_transcriptwords WHERE call_id = call.id)",
+        [tenant_id],
+    ).fetchall()
+    numbers = np.random.default_rng(7)
+    likely = 1 / np.arange(1, VOCABULARY + 1) ** 1.1
+    edges = np.cumsum(likely / likely.sum())
+    into = b"COPY calls_transcriptwords (id, tenant_id, call_id, words) FROM STDIN"
+    with connection.transaction(), _indexes_afterwards(connection, "calls_transcriptwords"):
+        connection.execute("SET LOCAL session_replication_role = replica")
+        with connection.cursor().copy(into) as copy:
+            for (call_id,) in calls:
+                said = set(np.searchsorted(edges, numbers.random(WORDS)).tolist())
+                words = " ".join(f"'{word_of(one)}':{n}" for n, one in enumerate(said, start=1))
+                row = f"{uuid.uuid4()}\t{tenant_id}\t{call_id}\t'{tenant_id}' {words}\n"
+                copy.write(row)
+    connection.execute(b"VACUUM (ANALYZE) calls_transcriptwords")
+    return len(calls)
+
+
+def word_of(rank: int) -> str:
+    """The word of that rank, made of letters that no stemmer touches."""
+    letters = "bcdfgklm"
+    return "q" + "".join(letters[int(digit, 8)] for digit in f"{rank:05o}") + "q"
+
+
 def _crowd_copy(connection: "psycopg.Connection[tuple]", crowd: Crowd) -> None:
     with connection.cursor().copy(
         "COPY tenants_agency (id, tenant_id, external_id, name, created_at) FROM STDIN"
@@ -182,6 +217,7 @@ def _line(
         rep_id, agency_id, user, agency, *drill, "ma-full-sale", "Advanced", "{}",
         "Dolores Whitfield", chance.getrandbits(62), stage, "rep_ended", failure, 1, created, ended,
         started, ended, scored, 0, 0, "", "", "",
+        chance.randint(0, 100) if stage == "scored" else r"\N",
     )  # fmt: skip
     return "\t".join(map(str, values)) + "\n"
 

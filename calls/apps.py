@@ -5,7 +5,15 @@ class CallsConfig(AppConfig):
     name = "calls"
 
     def ready(self) -> None:
-        from calls.models import Assignee, Call, Erasure, PracticeDay, RetentionRound, SandboxCall
+        from calls.models import (
+            Assignee,
+            Call,
+            Erasure,
+            PracticeDay,
+            Rescoring,
+            RetentionRound,
+            SandboxCall,
+        )
         from calls.sandbox.services import sandbox_tell_parked
         from calls.services.outcomes import call_tell_parked
         from work.kinds import SLOW, Kind, register
@@ -41,6 +49,7 @@ class CallsConfig(AppConfig):
             )
         )
         register(Kind(name="practice", model=PracticeDay, task="calls.tasks.practice_due"))
+        register(Kind(name="rescore", model=Rescoring, task="calls.tasks.rescore_due", queue=SLOW))
         # What must be deleted is not given up because a storage is away: a month of tries.
         register(
             Kind(

@@ -22,6 +22,10 @@ def session_public_id() -> str:
     return "ext_" + public_suffix()
 
 
+def comment_public_id() -> str:
+    return "cmt_" + public_suffix()
+
+
 def erasure_public_id() -> str:
     return "era_" + public_suffix()
 
@@ -442,7 +446,76 @@ class Recording(TenantRow):
     format = models.CharField(max_length=3, choices=Format, default=Format.MP3)
     duration = models.FloatField()  # seconds
     size = models.PositiveIntegerField()  # bytes
+    # How loud it is, for the picture: a byte (0..255) for each of equal stretches, first the rep's,
+    # then as many of the persona's. Empty for recordings of before.
+    peaks = models.BinaryField(default=b"", blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+
+class Comment(TenantRow):
+    """What a member wrote beside a line of the transcript."""
+
+    public_id = models.CharField(
+        max_length=40, unique=True, default=comment_public_id, editable=False
+    )
+    call = models.ForeignKey(
+        Call, on_delete=models.CASCADE, related_name="comments", db_constraint=False
+    )
+    line_number = models.PositiveIntegerField()  # of TranscriptLine
+    text = models.TextField()
+    author_id = models.UUIDField()  # the user
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["created_at"]
+
+
+class Dispute(TenantRow):
+    """A rep who sees a verdict differently, and what a manager answered."""
+
+    call = models.ForeignKey(
+        Call, on_delete=models.CASCADE, related_name="disputes", db_constraint=False
+    )
+    scorecard_version = models.PositiveSmallIntegerField()
+    check_key = models.CharField(max_length=60)
+    text = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    reply = models.TextField(blank=True)
+    replied_at = models.DateTimeField(null=True, blank=True)
+    replied_by = models.UUIDField(null=True, blank=True)  # the user
+
+    class Meta:
+        ordering = ["created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "call", "scorecard_version", "check_key"],
+                name="dispute_once_per_verdict",
+            ),
+            models.CheckConstraint(
+                condition=Q(reply="", replied_at=None) | Q(replied_at__isnull=False),
+                name="dispute_reply_has_time",
+            ),
+        ]
+
+
+class Rescoring(TenantRow, DueRow):
+    """That a call is to be scored again, and what came of it last time. Due until it was tried."""
+
+    class Outcome(models.TextChoices):
+        SCORED = "scored"
+        INCOMPLETE = "incomplete"  # too little could be verified: the old score stands
+
+    call = models.OneToOneField(
+        Call, on_delete=models.CASCADE, related_name="rescoring", db_constraint=False
+    )
+    actor = models.CharField(max_length=120)  # as in AuditEvent
+    requested_at = models.DateTimeField()
+    outcome = models.CharField(max_length=10, choices=Outcome, blank=True)  # empty: not yet
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["due_at"], name="rescoring_due", condition=Q(due_at__isnull=False))
+        ]
 
 
 class Erasure(TenantRow, DueRow):

@@ -2,12 +2,20 @@
 
 from celery import shared_task
 
-from calls.after_call.assessment import call_score
+from calls.after_call.assessment import call_rescore, call_score
 from calls.after_call.transcribing import call_transcribe
 from calls.assignments.reminding import reminder_send
 from calls.erasure.carrying_out import erasure_carry_out
 from calls.erasure.rounds import retention_round
-from calls.models import Assignee, Call, Erasure, PracticeDay, RetentionRound, SandboxCall
+from calls.models import (
+    Assignee,
+    Call,
+    Erasure,
+    PracticeDay,
+    Rescoring,
+    RetentionRound,
+    SandboxCall,
+)
 from calls.sandbox.making import sandbox_call_make
 from calls.services.ending import call_end_lost, call_fail_unconnected
 from calls.services.practice_days import practice_day_count
@@ -42,6 +50,12 @@ def transcribe_due() -> None:
 def score_due() -> None:
     """Calls with a transcript."""
     drain(Call, kind="score", handle=call_score)
+
+
+@shared_task
+def rescore_due() -> None:
+    """Scored calls that are to be scored again."""
+    drain(Rescoring, kind="rescore", handle=call_rescore)
 
 
 @shared_task

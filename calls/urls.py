@@ -16,10 +16,10 @@ from calls.views import (
     embed,
     home,
     lists,
-    pages,
     practice_setting,
     rep_import,
     reps,
+    reviews,
     settings_pages,
 )
 from calls.views.recordings import RecordingApi
@@ -42,6 +42,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("embed/v1/assignments", embed.EmbedAssignmentsApi.as_view(), name="embed-assignments"),
     path("embed/v1/call", embed.EmbedCallApi.as_view(), name="embed-call"),
     path("embed/v1/call/consent", embed.EmbedConsentApi.as_view(), name="embed-consent"),
+    path("embed/v1/call/dispute", embed.EmbedDisputeApi.as_view(), name="embed-dispute"),
     path("embed/v1/call/scorecard", embed.EmbedScorecard.as_view(), name="embed-scorecard"),
     path(PATH + "<str:sealed>", RecordingApi.as_view(), name="recording"),
     path("", home.home, name="home"),
@@ -56,7 +57,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("developers/embedding/add", developers.web_site_add_page, name="web-site-add"),
     path("developers/embedding/remove", developers.web_site_remove_page, name="web-site-remove"),
     path("embedding", require_safe(RedirectView.as_view(pattern_name="embedding-page"))),
-    path("calls/<str:call_id>", pages.call_page, name="call-page"),
     path("reps", reps.rep_pages, name="rep-pages"),
     path("reps/import", rep_import.rep_import, name="rep-import"),
     path("reps/import/template.csv", rep_import.rep_import_template, name="rep-import-template"),
@@ -80,5 +80,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("settings/retention/consent", settings_pages.consent_publish, name="consent-publish"),
     path("settings/allowance", settings_pages.allowance_page, name="allowance-page"),
     path("settings/models", settings_pages.models_page, name="models-page"),
+    path("calls/<str:call_id>", reviews.call_page, name="call-page"),
+    path("calls/<str:call_id>/review", reviews.call_review, name="call-review"),
+    path("calls/<str:call_id>/delete", reviews.call_delete, name="call-delete"),
 ]
 websocket_urlpatterns: list[URLPattern] = [path("live/v1", SignallingConsumer.as_asgi())]

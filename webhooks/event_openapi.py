@@ -226,8 +226,8 @@ MESSAGES: dict[str, Schema] = {
         "scoreOverridden",
         "A manager changed a score",
         f"{_OPT_IN} One message for each change: a verdict overridden or given back to the judge,"
-        " a score declared invalid or valid again. Fetch the call: `overallScore` is the final"
-        " score, `aiScore` the judge's.",
+        " a score declared invalid or valid again, a call scored again. Fetch the call:"
+        " `overallScore` is the final score, `aiScore` the judge's.",
         "ScoreOverriddenEvent",
         {"A verdict was overridden": _example(SCORE_OVERRIDDEN, "success")},
     ),

@@ -5,13 +5,14 @@ import logging
 
 from calls.after_call import engines
 from calls.after_call.transcribing import words_read
-from calls.models import Call, TranscriptLine
+from calls.models import Call, Rescoring, TranscriptLine
 from calls.services.outcomes import call_fail, call_succeed
+from calls.services.rescoring import rescored
 from scoring.assessing import Assessment, assess
 from scoring.models import Rubric
 from scoring.ports import JudgeRefused, JudgeUnavailable, Line, Transcript, Word
 from scoring.rubric import ScoringIncomplete, rubric_parse
-from scoring.selectors import rubric_latest
+from scoring.selectors import rubric_latest, scorecard_of
 from scoring.services import scorecard_create
 from tenants.isolation import tenant_scope
 from work.claims import Claim
@@ -38,6 +39,37 @@ def call_score(claim: Claim[Call]) -> None:
         _keep(claim, rubric, assessment)
 
 
+def call_rescore(claim: Claim[Rescoring]) -> None:
+    """Judge a scored call again and keep the next version of its scorecard."""
+    with tenant_scope(claim.tenant_id):
+        asked = Rescoring.objects.select_related("call__drill").get(pk=claim.pk)
+        transcript, rubric = _material(asked.call)
+    if rubric is None:
+        claim.park(error="RUBRIC_MISSING")
+        return
+    try:
+        assessment = asyncio.run(_assess(transcript, rubric))
+    except JudgeUnavailable:
+        claim.release(error="JUDGE_UNAVAILABLE")
+    except JudgeRefused:
+        claim.park(error="JUDGE_REFUSED")
+    except ScoringIncomplete:
+        with claim.finish():
+            rescored(claim=claim, card=None)
+    else:
+        with claim.finish() as row:
+            last = scorecard_of(tenant_id=row.tenant_id, call_id=row.call_id)
+            card = scorecard_create(
+                tenant_id=row.tenant_id,
+                call_id=row.call_id,
+                rubric=rubric,
+                assessment=assessment,
+                version=last.version + 1 if last else 1,
+            )
+            rescored(claim=claim, card=card)
+        logger.info("call_rescored", extra={"call_id": asked.call.public_id})
+
+
 def _keep(claim: Claim[Call], rubric: Rubric, assessment: Assessment) -> None:
     with claim.finish() as call:
         card = scorecard_create(
@@ -53,9 +85,12 @@ async def _assess(transcript: Transcript, rubric: Rubric) -> Assessment:
 
 def _read(claim: Claim[Call]) -> tuple[Transcript, Rubric | None]:
     with tenant_scope(claim.tenant_id):
-        call = Call.objects.select_related("drill").get(pk=claim.pk)
-        key = call.drill.pack.get("rubric") or call.drill_key
-        return transcript_read(call), rubric_latest(tenant_id=claim.tenant_id, key=str(key))
+        return _material(Call.objects.select_related("drill").get(pk=claim.pk))
+
+
+def _material(call: Call) -> tuple[Transcript, Rubric | None]:
+    key = call.drill.pack.get("rubric") or call.drill_key
+    return transcript_read(call), rubric_latest(tenant_id=call.tenant_id, key=str(key))
 
 
 def transcript_read(call: Call) -> Transcript:

@@ -26,18 +26,62 @@ FRAME_BYTES = 192
 _DELAY = 1105  # samples from what goes in to what a decoder gives out (LAME 576, decoder 529)
 _DROPPED = 3  # frames at the start; silence before makes up what is missing to a whole number
 _BLOCK = RATE  # samples encoded at once
+PICTURED = 800  # stretches of a picture at most: as many as a wide window has room for
+_STRETCH = 2_400  # samples at 48 kHz, 50 ms
 
 Sides = Iterator[tuple[Pcm, Pcm]]  # left and right at 48 kHz, equally long
 
 
+class Peaks:
+    """How loud both channels are in equal stretches, for a picture of the whole call."""
+
+    def __init__(self) -> None:
+        self._short: list[NDArray[np.int16]] = []  # the loudest sample of each short stretch
+        self._rest = np.zeros((2, 0), np.int16)
+
+    def add(self, sound: NDArray[np.int16]) -> None:
+        """Samples of both channels, as many as there are."""
+        sound = np.concatenate((self._rest, sound), axis=1)
+        whole = sound.shape[1] // _STRETCH * _STRETCH
+        self._rest = sound[:, whole:]
+        if whole:
+            self._short.append(_loudest(sound[:, :whole].reshape(2, -1, _STRETCH)))
+
+    def bytes(self) -> bytes:
+        """At most PICTURED bytes (0..255) of the first channel, then as many of the second."""
+        rest = [_loudest(self._rest[:, None, :])] if self._rest.shape[1] else []
+        if not self._short and not rest:
+            return b""
+        short = np.concatenate([*self._short, *rest], axis=1)
+        each = -(-short.shape[1] // PICTURED)
+        padded = np.pad(short, ((0, 0), (0, -short.shape[1] % each)))
+        loud = padded.reshape(2, -1, each).max(axis=2)
+        return bytes((loud.astype(np.int32) * 255 // 32_767).astype(np.uint8).tobytes())
+
+
+def _loudest(stretches: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Of the last axis, without its sign; the lowest sample has none of its own."""
+    lowest = np.maximum(stretches.min(axis=2), -32_767)
+    loud: NDArray[np.int16] = np.maximum(stretches.max(axis=2), -lowest).astype(np.int16)
+    return loud
+
+
 def stereo_write(
-    left: Iterator[Pcm], right: Iterator[Pcm], file: IO[bytes], *, between: Callable[[], None]
+    left: Iterator[Pcm],
+    right: Iterator[Pcm],
+    file: IO[bytes],
+    *,
+    between: Callable[[], None],
+    peaks: Peaks | None = None,
 ) -> float:
     """Write both channels to `file`; the seconds written. `between` runs after each piece."""
     encoder = _Encoder(file)
     resampler = AudioResampler(format="s16p", layout="stereo", rate=RATE)
     for rep, persona in _in_step(left, right):
-        encoder.add(_resampled(resampler, np.stack((rep, persona))))
+        sound = np.stack((rep, persona))
+        encoder.add(_resampled(resampler, sound))
+        if peaks is not None:
+            peaks.add(sound)
         between()
     encoder.add(_resampled(resampler, None))
     return encoder.finish() / RATE

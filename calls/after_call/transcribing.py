@@ -18,7 +18,7 @@ from calls.after_call.hearing import ChunkSound, Heard, chunk_listen, chunk_reco
 from calls.after_call.lines import Line, Said, lines_make
 from calls.after_call.material import Material, StorageUnavailable, material_read
 from calls.after_call.speech import Stretch
-from calls.after_call.stereo import stereo_write
+from calls.after_call.stereo import Peaks, stereo_write
 from calls.models import Call
 from calls.ports import ProviderRefused, ProviderUnavailable, Word
 from calls.services.transcripts import RecordingFile, call_transcribed, heard_chunk_add
@@ -135,7 +135,8 @@ def _recording_make(
     with tempfile.TemporaryFile() as file:
         rep = material.rep.sound(0.0, material.seconds)
         persona = material.persona.sound(0.0, material.seconds)
-        duration = stereo_write(rep, persona, file, between=between)
+        peaks = Peaks()
+        duration = stereo_write(rep, persona, file, between=between, peaks=peaks)
         size = file.tell()
         file.seek(0)
         # The token tells the files of two tries apart; the one without a row goes with the folder.
@@ -144,7 +145,7 @@ def _recording_make(
             kept = default_storage.save(name, File(file))
         except OSError as problem:
             raise StorageUnavailable from problem
-    return RecordingFile(kept, duration, size)
+    return RecordingFile(kept, duration, size, peaks.bytes())
 
 
 def _unrecorded(material: Material) -> list[Said]:

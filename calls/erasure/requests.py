@@ -4,6 +4,7 @@ import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
@@ -12,10 +13,9 @@ from calls.erasure.receipts import SUBJECT_PURPOSE, subject_digests
 from calls.erasure.rows import call_rows_erase
 from calls.history.detail import CallNotFound
 from calls.models import Call, Erasure, SessionToken, erasure_public_id
-from tenants.auth import Caller
 from tenants.errors import AthosError
 from tenants.isolation import tenant_scope
-from tenants.models import Agency, ApiKey, Rep
+from tenants.models import Agency, ApiKey, Rep, Tenant
 from tenants.sealing import seal
 from tenants.services import audit
 from work.bell import ring
@@ -29,6 +29,29 @@ class RepNotFound(AthosError):
 
 class ErasureNotFound(AthosError):
     code, status, message = "ERASURE_NOT_FOUND", 404, "There is no such erasure."
+
+
+class Asker(Protocol):
+    """Who asks, a key or a member: for which calls, and under which name."""
+
+    @property
+    def tenant(self) -> Tenant: ...
+    @property
+    def mode(self) -> str: ...
+    @property
+    def agencies(self) -> tuple[uuid.UUID, ...]: ...
+    @property
+    def actor(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A member who asks."""
+
+    tenant: Tenant
+    mode: str
+    agencies: tuple[uuid.UUID, ...]  # empty: all
+    actor: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +91,7 @@ class Person:
         return rows.filter(agency_id__in=self.agencies) if self.agencies else rows
 
 
-def call_erase(*, caller: Caller, public_id: str) -> Erasure:
+def call_erase(*, caller: Asker, public_id: str) -> Erasure:
     """Delete the rows of the caller's call now, and have its files deleted.
 
     Asking again gives the same receipt. A stranger's call and no call look the same.
@@ -99,7 +122,7 @@ def call_erase(*, caller: Caller, public_id: str) -> Erasure:
     return erasure
 
 
-def rep_erase(*, caller: Caller, external_user_id: str) -> Erasure:
+def rep_erase(*, caller: Asker, external_user_id: str) -> Erasure:
     """Have all data of the rep deleted that the caller's key reaches, as due work.
 
     While that goes on, and afterwards if nothing new came, asking again gives the same receipt.
@@ -134,7 +157,7 @@ def rep_erase(*, caller: Caller, external_user_id: str) -> Erasure:
     return erasure
 
 
-def erasure_get(*, caller: Caller, public_id: str) -> Erasure:
+def erasure_get(*, caller: Asker, public_id: str) -> Erasure:
     """An erasure of the caller's tenant and mode, within the agencies of its key."""
     if not _PUBLIC_ID.fullmatch(public_id):
         raise ErasureNotFound
@@ -145,20 +168,20 @@ def erasure_get(*, caller: Caller, public_id: str) -> Erasure:
     return erasure
 
 
-def _again(caller: Caller, digests: Sequence[str], otherwise: AthosError) -> Erasure:
+def _again(caller: Asker, digests: Sequence[str], otherwise: AthosError) -> Erasure:
     erasure = _latest(caller, digests).first()
     if erasure is None:
         raise otherwise
     return erasure
 
 
-def _latest(caller: Caller, digests: Sequence[str]) -> QuerySet[Erasure]:
+def _latest(caller: Asker, digests: Sequence[str]) -> QuerySet[Erasure]:
     rows = _visible(caller).filter(subject_digest__in=digests).order_by("-requested_at")
     newest: QuerySet[Erasure] = rows.filter(pk=rows.values("pk")[:1])
     return newest
 
 
-def _visible(caller: Caller) -> QuerySet[Erasure]:
+def _visible(caller: Asker) -> QuerySet[Erasure]:
     rows = Erasure.objects.for_tenant(caller.tenant).filter(mode=caller.mode)
     if caller.agencies:
         rows = rows.filter(~Q(agencies=[]), agencies__contained_by=list(caller.agencies))

@@ -19,6 +19,8 @@ from calls.erasure.retention import Retention, retention_of
 from calls.erasure.rows import recorded
 from calls.models import (
     Call,
+    Comment,
+    Dispute,
     ErasedCall,
     HeardChunk,
     Recording,
@@ -48,6 +50,8 @@ REQUESTS = 5000
 LOOKED_AFTER_FOR = timedelta(days=7)
 LOOKED_AFTER = 5000  # of the erased calls, the newest
 
+# What quotes or retells a call, and goes with its transcript.
+_SAID = (Turn, TranscriptLine, TranscriptWords, HeardChunk, Comment, Dispute)
 _NOBODY_WORKS_ON_IT = Q(lease_token=None) | Q(lease_until__lte=Now())
 
 
@@ -121,7 +125,7 @@ def _transcripts(claim: Claim[RetentionRound], policy: Retention, until: float) 
             )
             if not calls:
                 return True
-            for model in (Turn, TranscriptLine, TranscriptWords, HeardChunk):
+            for model in _SAID:
                 model.objects.for_tenant(claim.tenant_id).filter(call_id__in=calls).delete()
             scorecards_forget(tenant_id=claim.tenant_id, call_ids=calls)
             Call.objects.filter(pk__in=calls).update(transcript_expired_at=Now(), updated_at=Now())

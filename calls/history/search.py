@@ -26,7 +26,7 @@ from tenants.models import Agency, Rep
 
 LONGEST = 200  # characters of a filter
 REPS_MOST = 200  # that a part of a name may stand for
-NEAR = 5_000  # of the newest calls that match otherwise, looked at one by one
+NEAR = 1_500  # of the newest calls that match otherwise, looked at one by one
 FAR_MOST = 20_000  # calls that the index gives for words, the newest
 CHOICES_MOST = 500  # agencies and drills to choose from
 SEARCH_SECONDS = 5  # then a search gives up

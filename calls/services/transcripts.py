@@ -27,11 +27,12 @@ _WORDS = """
 
 @dataclass(frozen=True, slots=True)
 class RecordingFile:
-    """A finished file in the storage. Seconds and bytes."""
+    """A finished file in the storage. Seconds and bytes; `peaks` as in `Recording`."""
 
     name: str
     duration: float
     size: int
+    peaks: bytes = b""
 
 
 def heard_chunk_add(*, claim: Claim[Call], number: int, values: Mapping[str, Any]) -> None:
@@ -89,5 +90,6 @@ def _recording_keep(call: Call, recording: RecordingFile | None) -> None:
             "format": Recording.Format.MP3,
             "duration": recording.duration,
             "size": recording.size,
+            "peaks": recording.peaks,
         },
     )

@@ -24,7 +24,9 @@ from calls.history.attempts import change_since_last
 from calls.history.detail import CallRecord, call_of_ticket
 from calls.history.outputs import call_for_rep
 from calls.history.practice import practice_find
+from calls.history.reviews import Disagreement, disputes_of_rep
 from calls.models import Call
+from calls.services.discussing import LONGEST_DISPUTE, dispute_create
 from calls.services.embedding import Brand, consent_record, site_find
 from calls.services.tickets import Ticket, TicketRefused, ticket_read
 from calls.services.tokens import connection_url, session_token_read
@@ -33,6 +35,7 @@ from calls.views.presenting import first_thing_of, result_of
 from tenants.api import ApiView, json_object, text_field
 from tenants.auth import bearer
 from tenants.errors import AthosError, InvalidRequest
+from tenants.isolation import tenant_scope
 
 LONGEST = 200  # characters of a parameter
 DIFFICULTIES = {
@@ -124,6 +127,23 @@ class EmbedAssignmentsApi(ApiView):
         return Response({"assignments": [assignment_for_rep(standing) for standing in found]})
 
 
+class EmbedDisputeApi(ApiView):
+    """POST /embed/v1/call/dispute: the rep sees a verdict differently, and says why."""
+
+    authentication_classes = []
+
+    def post(self, request: Request) -> Response:
+        ticket = _ticket(request)
+        body = json_object(request)
+        dispute_create(
+            tenant_id=ticket.tenant_id,
+            call_id=ticket.call_id,
+            check_key=text_field(body, "checkKey", longest=60),
+            text=text_field(body, "text", longest=LONGEST_DISPUTE),
+        )
+        return Response(status=204)
+
+
 class EmbedScorecard(ApiView):
     """GET /embed/v1/call/scorecard: the result as HTML, one thing first."""
 
@@ -134,7 +154,9 @@ class EmbedScorecard(ApiView):
         if record.call.stage != Call.Stage.SCORED or record.score is None:
             return HttpResponse()
         context = {
-            "result": result_of(record, rep_name="You"),
+            "result": result_of(record, rep_name="You", disputes=_disputes(record)),
+            "disputing": not record.call.private,
+            "longest": {"dispute": LONGEST_DISPUTE},
             "first": first_thing_of(record.score),
             "change": change_since_last(call=record.call, score=record.score),
             "assigned": assignments_of_call(record.call),
@@ -146,6 +168,11 @@ class EmbedScorecard(ApiView):
 def _record(request: Request) -> CallRecord:
     ticket = _ticket(request)
     return call_of_ticket(tenant_id=ticket.tenant_id, call_id=ticket.call_id)
+
+
+def _disputes(record: CallRecord) -> dict[str, Disagreement]:
+    with tenant_scope(record.call.tenant_id):
+        return disputes_of_rep(call=record.call)
 
 
 def _ticket(request: Request) -> Ticket:

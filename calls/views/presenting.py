@@ -7,6 +7,7 @@ from typing import Any
 from calls.history.detail import CallRecord, progress_of
 from calls.history.latency import Latency, Spread
 from calls.history.outputs import duration_seconds
+from calls.history.reviews import Change, Disagreement, Said
 from calls.models import Call, TranscriptLine
 
 STAGES = {
@@ -35,6 +36,7 @@ VERDICTS = {
     "no": "Missed",
     "not_applicable": "Did not come up",
 }
+NOT_VERIFIED, NOT_COUNTED = "Not verified", "not counted"
 ADVISED = frozenset({"no", "partial"})
 METRICS = (  # key, label, form, what it means
     ("talkRatio", "Rep's share of the talking", "percent", "silence left out"),
@@ -56,7 +58,18 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Overridden:
+    """What the judge had said, and what a manager said to that."""
+
+    verdict: str
+    points: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Criterion:
+    key: str
+    answer: str
     title: str
     verdict: str
     state: str  # yes, partial, no, not_applicable, unverified
@@ -65,6 +78,8 @@ class Criterion:
     reason: str
     quote: str
     place: Place | None
+    override: Overridden | None = None
+    dispute: Disagreement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +100,14 @@ class ScoredSection:
 
 @dataclass(frozen=True, slots=True)
 class Line:
+    number: int
     is_rep: bool
     speaker: str
     text: str
     place: Place
     end: float
     interrupted: bool
+    comments: tuple[Said, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +122,8 @@ class Result:
     """What came of a call, for the scorecard's partial."""
 
     overall: int | None
+    ai_overall: int | None  # where a manager overrode a verdict
+    valid: bool
     summary: str
     feedback: Sequence[str]
     sections: Sequence[ScoredSection]
@@ -113,28 +132,43 @@ class Result:
     audio_url: str | None
 
 
-def result_of(record: CallRecord, *, rep_name: str) -> Result:
+def result_of(
+    record: CallRecord,
+    *,
+    rep_name: str,
+    disputes: Mapping[str, Disagreement] | None = None,
+    comments: Sequence[Said] = (),
+) -> Result:
+    """`disputes` are by check key."""
     score = record.score or {}
     names = {"user": rep_name, "assistant": record.call.persona_name}
     return Result(
         overall=score.get("overallScore"),
+        ai_overall=score.get("aiScore"),
+        valid=score.get("valid", True),
         summary=score.get("summary", ""),
         feedback=[part for part in score.get("feedback", "").split("\n") if part.strip()],
-        sections=sections_of(score),
-        lines=[_line(line, names) for line in record.lines],
+        sections=sections_of(score, disputes or {}),
+        lines=[_line(line, names, comments) for line in record.lines],
         figures=figures_of(score.get("metrics") or {}),
         audio_url=record.audio.url if record.audio else None,
     )
 
 
-def sections_of(score: Mapping[str, Any]) -> list[ScoredSection]:
+def sections_of(
+    score: Mapping[str, Any], disputes: Mapping[str, Disagreement]
+) -> list[ScoredSection]:
     criteria = score.get("criteria") or []
     return [
         ScoredSection(
             title=section["title"],
             earned=section["earned"],
             possible=section["possible"],
-            criteria=tuple(_criterion(c) for c in criteria if c["section"] == section["key"]),
+            criteria=tuple(
+                _criterion(c, disputes.get(c["key"]))
+                for c in criteria
+                if c["section"] == section["key"]
+            ),
         )
         for section in score.get("sections") or []
     ]
@@ -151,6 +185,27 @@ def first_thing_of(score: Mapping[str, Any]) -> FirstThing:
     return FirstThing(
         work_on=_criterion(lost[0]) if lost else None, well_done=_criterion(best) if best else None
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the history of a scorecard, in words."""
+
+    change: Change
+    what: str
+
+
+def entries_of(changes: Sequence[Change]) -> list[Entry]:
+    """The history, the newest first."""
+    return [Entry(change, _what(change)) for change in reversed(changes)]
+
+
+def _what(change: Change) -> str:
+    if not change.title:
+        return "The score counts" if change.valid else "The score does not count"
+    if change.answer is None:
+        return f"{change.title}: back to the judge's verdict"
+    return f"{change.title}: {VERDICTS[change.answer]}"
 
 
 def figures_of(metrics: Mapping[str, float | None]) -> list[Figure]:
@@ -213,32 +268,54 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _criterion(criterion: Mapping[str, Any]) -> Criterion:
+def _criterion(criterion: Mapping[str, Any], dispute: Disagreement | None = None) -> Criterion:
     evidence = criterion["evidence"]
     quoted = bool(evidence.get("quote"))  # its words may be forgotten by now
     verified = criterion["verified"]
     answer = criterion["answer"]
     counts = verified and answer != "not_applicable"
     return Criterion(
+        key=criterion["key"],
+        answer=answer,
         title=criterion["title"],
-        verdict=VERDICTS[answer] if verified else "Not verified",
+        verdict=VERDICTS[answer] if verified else NOT_VERIFIED,
         state=answer if verified else "unverified",
-        points=f"{criterion['points']:g} of {criterion['maxPoints']}" if counts else "not counted",
+        points=_points(criterion["points"], criterion["maxPoints"]) if counts else NOT_COUNTED,
         advice=criterion["advice"] if answer in ADVISED else "",
         reason=criterion["reason"],
         quote=evidence["quote"] if quoted else "",
         place=_place(evidence["start"]) if quoted else None,
+        override=_overridden(criterion),
+        dispute=dispute,
     )
 
 
-def _line(line: TranscriptLine, names: Mapping[str, str]) -> Line:
+def _overridden(criterion: Mapping[str, Any]) -> Overridden | None:
+    said = criterion.get("override")
+    if said is None:
+        return None
+    counts = said["aiVerified"] and said["aiAnswer"] != "not_applicable"
+    return Overridden(
+        verdict=VERDICTS[said["aiAnswer"]] if said["aiVerified"] else NOT_VERIFIED,
+        points=_points(said["aiPoints"], criterion["maxPoints"]) if counts else NOT_COUNTED,
+        reason=said["reason"],
+    )
+
+
+def _points(earned: float, possible: int) -> str:
+    return f"{earned:g} of {possible}"
+
+
+def _line(line: TranscriptLine, names: Mapping[str, str], comments: Sequence[Said]) -> Line:
     return Line(
+        number=line.number,
         is_rep=line.role == "user",
         speaker=names[line.role],
         text=line.text,
         place=_place(line.start_time),
         end=round(line.end_time, 2),
         interrupted=line.interrupted,
+        comments=tuple(said for said in comments if said.line_number == line.number),
     )
 
 

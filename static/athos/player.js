@@ -5,26 +5,38 @@ export function bindPlayer(root) {
   const audio = root.querySelector("audio");
   if (!audio) return;
   const lines = [...root.querySelectorAll(".transcript li")];
+  const follow = root.querySelector("[data-follow]");
   root.addEventListener("click", (event) => {
     const button = event.target.closest("[data-seek]");
-    if (button) playFrom(audio, Number(button.dataset.seek));
+    if (button) playAt(audio, Number(button.dataset.seek), { play: true });
   });
-  audio.addEventListener("timeupdate", () => mark(lines, audio));
+  audio.addEventListener("timeupdate", () => mark(lines, audio, follow?.checked));
   audio.addEventListener("error", () => {
     root.querySelector("[data-player-problem]").hidden = false;
   });
 }
 
-function playFrom(audio, seconds) {
+/** Goes to a second of the recording; `play` begins there. */
+export function playAt(audio, seconds, { play }) {
   audio.currentTime = seconds;
-  audio.play().catch(() => {}); // what is wrong with the sound, the player's own error event tells
+  if (play) audio.play().catch(() => {}); // what is wrong with the sound, the player's own error event tells
 }
 
-function mark(lines, audio) {
+function mark(lines, audio, follow) {
   const now = audio.currentTime;
   for (const line of lines) {
     const current = !audio.paused && now >= Number(line.dataset.start) && now < Number(line.dataset.end);
+    if (current && follow && !line.hasAttribute("aria-current")) show(line);
     if (current) line.setAttribute("aria-current", "true");
     else line.removeAttribute("aria-current");
+  }
+}
+
+/** Scrolls the transcript alone: the page stays where it is. */
+function show(line) {
+  const list = line.parentElement;
+  const above = line.getBoundingClientRect().top - list.getBoundingClientRect().top;
+  if (above < 0 || above + line.offsetHeight > list.clientHeight) {
+    list.scrollTop += above - (list.clientHeight - line.offsetHeight) / 3;
   }
 }

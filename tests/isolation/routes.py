@@ -166,6 +166,13 @@ ROUTES: dict[str, Route] = {
     "/embed/v1/assignments": _get(TOKEN),
     "/embed/v1/call": _get(TICKET),
     "/embed/v1/call/scorecard": _get(TICKET),
+    "/embed/v1/call/dispute": {
+        "POST": Act(
+            TICKET,
+            ok=(204, 409),
+            body=lambda s, p: {"checkKey": "prescriptions", "text": "No."},
+        )
+    },
     "/embed/v1/call/consent": {
         "POST": Act(TICKET, ok=(204, 409), body=lambda s, p: {"version": "athos-1"})
     },
@@ -174,6 +181,12 @@ ROUTES: dict[str, Route] = {
     "/calls/export.csv": _get(MEMBER),
     "/calls/<str:call_id>": _get(MEMBER),
     "/embedding": _get(ANYBODY, ok=(302,)),
+    "/calls/<str:call_id>/review": {
+        "POST": Act(MEMBER, ok=(302,), form=True, body=lambda s, p: {"action": "rescore"})
+    },
+    "/calls/<str:call_id>/delete": {
+        "POST": Act(MEMBER, ok=(302,), form=True, body=lambda s, p: {"confirm": "no"})
+    },
     "/developers/keys": _get(WHOLE_MEMBER),
     "/developers/keys/add": {
         "POST": Act(

@@ -237,7 +237,7 @@ SOURCE_GUARDS = [
         check="ambient limit",
     ),
     SourceGuard(
-        "calls.views.pages:call_page@answer",
+        "calls.views.reviews:call_page@answer",
         "limited_to(member.membership.agencies)",
         "limited_to(())",
         lines=(ROW_SECURITY,),

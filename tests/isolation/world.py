@@ -25,6 +25,8 @@ from calls.models import (
     Assignment,
     Call,
     CallLedger,
+    Comment,
+    Dispute,
     ErasedCall,
     Erasure,
     HeardChunk,
@@ -34,6 +36,7 @@ from calls.models import (
     PracticeDay,
     RecordingPart,
     RepStanding,
+    Rescoring,
     SandboxCall,
     Turn,
 )
@@ -262,6 +265,18 @@ def _call(side: Side, part: str) -> Call:
             **own, channel="rep", epoch=1, number=0, offset=0, duration=5, file="x.ogg", size=1
         )
         CallLedger.objects.create(**own, answers_ms=[700], rep_turns=1)
+        Comment.objects.create(**own, line_number=0, text=mark, author_id=uuid.uuid4())
+        Dispute.objects.create(
+            **own,
+            scorecard_version=1,
+            check_key="doctors",
+            text=mark,
+            reply=mark,
+            replied_at=timezone.now(),
+        )
+        Rescoring.objects.create(
+            **own, actor="system", requested_at=timezone.now(), outcome=Rescoring.Outcome.SCORED
+        )
         verdict_override(
             tenant_id=tenant.pk,
             call_id=call.pk,
@@ -521,6 +536,8 @@ _DAYS = """
 _OF_A_CALL = [
     (Call, "id = %s"),
     (Turn, "call_id = %s"),
+    (Comment, "call_id = %s"),
+    (Dispute, "call_id = %s"),
     (Scorecard, "call_id = %s"),
     (Verdict, "scorecard_id IN (SELECT id FROM scoring_scorecard WHERE call_id = %s)"),
     (Override, "scorecard_id IN (SELECT id FROM scoring_scorecard WHERE call_id = %s)"),

@@ -5,7 +5,8 @@ import { SoundCheck } from "./check.js";
 import { Host } from "./host.js";
 import { showLevel } from "./level.js";
 import { showAssigned } from "./assigned.js";
-import { consent, follow, scorecard, TicketOver } from "./progress.js";
+import { bindDisputes } from "./disputes.js";
+import { consent, dispute, follow, scorecard, TicketOver } from "./progress.js";
 import { SilenceGuard } from "./silence.js";
 import { Talk } from "./talk.js";
 import { kept, watchRedeem } from "./ticket.js";
@@ -232,6 +233,7 @@ async function follower() {
 async function showResult(state, signal) {
   $("result").innerHTML = await scorecard(ticket, signal);
   bindPlayer($("result"));
+  bindDisputes($("result"), (checkKey, text) => dispute(ticket, checkKey, text));
   const first = $("result").querySelector("[data-first] .what")?.textContent;
   $("last-time").textContent = `Last time: ${state.scorecard.overallScore} of 100.${first ? ` Work on this first: ${first}.` : ""}`;
   $("last-time").hidden = false;

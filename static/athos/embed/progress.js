@@ -31,6 +31,13 @@ export async function consent(ticket, version, isPrivate) {
   await send("/embed/v1/call/consent", ticket, limit, { method: "POST", body, type: "application/json" });
 }
 
+/** The rep sees a verdict differently: once for each check. */
+export async function dispute(ticket, checkKey, text) {
+  const limit = AbortSignal.timeout(15_000);
+  const body = JSON.stringify({ checkKey, text });
+  await send("/embed/v1/call/dispute", ticket, limit, { method: "POST", body, type: "application/json" });
+}
+
 async function ask(ticket, signal) {
   return (await send("/embed/v1/call", ticket, signal)).json();
 }
