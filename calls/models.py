@@ -251,6 +251,8 @@ class SandboxCall(TenantRow, DueRow):
     rep_lines = models.JSONField(default=list, blank=True)
     webhook = models.CharField(max_length=6, choices=Rehearsal, default=Rehearsal.NORMAL)
     webhook_delay = models.PositiveSmallIntegerField(default=0)  # seconds, for one that comes late
+    # When the call is to have ended: demo data (`calls.sandbox.month`). Null: when it was made.
+    happened_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models.functions import Now
@@ -60,17 +60,29 @@ def sandbox_call_create(*, caller: Caller, wish: SandboxWish) -> Call:
         if drill is None:
             raise DrillNotFound
         _check_room(tenant)
-        call = _call_create(tenant, drill, wish)
-        SandboxCall.objects.create(
-            tenant=tenant,
-            call=call,
-            script=wish.script,
-            rep_lines=list(wish.rep_lines),
-            webhook=wish.webhook,
-            webhook_delay=wish.webhook_delay,
-            due_at=Now(),
-        )
+        call = sandbox_call_add(tenant=tenant, drill=drill, wish=wish)
         ring("sandbox")
+    return call
+
+
+def sandbox_call_add(
+    *, tenant: Tenant, drill: Drill, wish: SandboxWish, happened_at: datetime | None = None
+) -> Call:
+    """The rows of a call that is due to be made; `happened_at` is when it is to have ended.
+
+    In the caller's transaction and the tenant's scope.
+    """
+    call = _call_create(tenant, drill, wish)
+    SandboxCall.objects.create(
+        tenant=tenant,
+        call=call,
+        script=wish.script,
+        rep_lines=list(wish.rep_lines),
+        webhook=wish.webhook,
+        webhook_delay=wish.webhook_delay,
+        happened_at=happened_at,
+        due_at=Now(),
+    )
     return call
 
 
@@ -79,7 +91,7 @@ def _check_room(tenant: Tenant) -> None:
     Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
     open_stages = [Call.Stage.CREATED, Call.Stage.ENDED, Call.Stage.TRANSCRIBED]
     unfinished = SandboxCall.objects.for_tenant(tenant).filter(
-        call__stage__in=open_stages, call__failure=""
+        call__stage__in=open_stages, call__failure="", happened_at=None
     )
     if unfinished.count() >= UNFINISHED_AT_ONCE:
         raise RateLimited(
@@ -121,18 +133,24 @@ def sandbox_call_made(
     parts: Sequence[Mapping[str, Any]],
     seconds: float,
 ) -> None:
-    """The call is over, and ended just now. `turns` and `parts` are the columns of their rows
-    beyond call and epoch, turns in order."""
+    """The call is over, and ended just now, or when it is to have happened.
+
+    `turns` and `parts` are the columns of their rows beyond call and epoch, turns in order.
+    """
     with claim.finish() as sandbox:
         _done(sandbox)
+        length, then = timedelta(seconds=seconds), sandbox.happened_at
+        if then is None:
+            times: dict[str, Any] = {"started_at": Now() - length, "ended_at": Now()}
+        else:
+            times = {"created_at": then - length, "started_at": then - length, "ended_at": then}
         ended = Call.objects.filter(pk=sandbox.call_id, stage=Call.Stage.CREATED).update(
             stage=Call.Stage.ENDED,
             end_reason=Call.EndReason.REP_ENDED,
-            started_at=Now() - timedelta(seconds=seconds),
-            ended_at=Now(),
             epoch=EPOCH,
             due_at=Now(),
             updated_at=Now(),
+            **times,
         )
         if not ended:
             return

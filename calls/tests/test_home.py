@@ -117,6 +117,18 @@ def test_a_page_of_twenty_queries_at_most(acme):
     assert len(asked) <= 20, [sql[:90] for sql in asked]
 
 
+def test_who_develops_is_shown_the_first_steps_until_they_hide_them(acme):
+    client = manager_of(acme, role=Membership.Role.DEVELOPER)
+    assert 'hx-get="/first-steps"' in client.get("/").text
+    card = client.get("/first-steps").text
+    assert card.count('data-done="no"') == 4
+    assert client.post("/first-steps/hide").headers["Location"] == "/"
+    assert "/first-steps" not in client.get("/").text
+    manager = manager_of(acme)
+    assert "/first-steps" not in manager.get("/").text
+    assert manager.get("/first-steps").status_code == 403
+
+
 @pytest.mark.parametrize(
     ("lately", "before", "days", "words"),
     [

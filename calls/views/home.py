@@ -9,14 +9,17 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from calls.history.listing import Reader
 from calls.history.team import ENOUGH, Period, Sums, Team, WeakCheck, agencies_seen, team_find
+from calls.services.first_steps import first_steps
+from tenants.abilities import Ability
 from tenants.charts import Chart, Series
 from tenants.members import Member, for_members
 
 PERIODS = {7: "7 days", 30: "30 days", 90: "90 days"}
+HIDDEN = "first_steps_hidden"  # key of the session
 USUAL, WEEKLY_FROM = 30, 60  # days
 
 
@@ -42,12 +45,30 @@ def home(request: HttpRequest, member: Member) -> HttpResponse:
         "charts": _charts(team, period) if team.by_day else [],
         "weakest": [_weak(check) for check in team.weakest],
         "enough": ENOUGH,
+        "first_steps": Ability.DEVELOP in member.abilities and HIDDEN not in request.session,
         "periods": [(n, label, n == period.days) for n, label in PERIODS.items()],
         "period": period,
         "agency": agency,
         "heading": (agency.name or agency.external_id) if agency else member.membership.tenant_name,
     }
     return render(request, "calls/home.html", context)
+
+
+@require_safe
+@for_members(needs=Ability.DEVELOP)
+def first_steps_card(request: HttpRequest, member: Member) -> HttpResponse:
+    """GET /first-steps: home's card for who develops, empty once all is done."""
+    return render(
+        request, "calls/_first_steps.html", {"steps": first_steps(tenant_id=member.tenant_id)}
+    )
+
+
+@require_POST
+@for_members(needs=Ability.DEVELOP)
+def first_steps_hide(request: HttpRequest, member: Member) -> HttpResponse:
+    """POST /first-steps/hide: not again in this session."""
+    request.session[HIDDEN] = True
+    return redirect("home")
 
 
 def _tiles(team: Team, period: Period) -> list[tuple[str, str, str]]:

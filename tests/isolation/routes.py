@@ -263,6 +263,8 @@ ROUTES: dict[str, Route] = {
         "POST": Act(WHOLE_MEMBER, ok=(302,), form=True, body=lambda s, p: {})
     },
     "/": _get(MEMBER),
+    "/first-steps": _get(WHOLE_MEMBER),
+    "/first-steps/hide": {"POST": Act(WHOLE_MEMBER, ok=(302,), form=True, body=lambda s, p: {})},
     "/sign-in": _get(ANYBODY, ok=(200, 302))
     | {"POST": Act(ANYBODY, ok=(200, 302), form=True), "PUT": Act(ANYBODY, ok=(200, 302))},
     "/sign-out": _get(ANYBODY, ok=(200, 302)) | {"POST": Act(ANYBODY, ok=(302,), form=True)},
