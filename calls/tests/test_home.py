@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from calls.history.team import needy_reasons, review_reason
-from calls.models import PracticeDay, RepStanding
+from calls.models import Call, PracticeDay, RepStanding
 from calls.services.practice_days import practice_day_count, practice_recount
 from calls.tests.making import make_drill, make_integrator
 from calls.tests.making_calls import add_scorecard, make_call
@@ -115,6 +115,19 @@ def test_a_page_of_twenty_queries_at_most(acme):
         assert client.get("/?agency=agency_1").status_code == 200
     asked = [q["sql"] for q in queries if not q["sql"].startswith(("SAVEPOINT", "RELEASE"))]
     assert len(asked) <= 20, [sql[:90] for sql in asked]
+
+
+def test_what_a_rep_keeps_to_themselves_is_not_offered_for_review(acme):
+    practised(acme.tenant, [80] * 5)
+    for private in (False, True):
+        call = make_call(acme.tenant, user=f"low_{private}")
+        add_scorecard(call, overall=0)
+        with tenant_scope(acme.tenant.pk):
+            kept = {"private": True, "overall": None} if private else {"private": False}
+            Call.objects.filter(pk=call.pk).update(**kept)
+    page = manager_of(acme).get("/").text
+    assert "low_False" in page
+    assert "low_True" not in page
 
 
 def test_who_develops_is_shown_the_first_steps_until_they_hide_them(acme):
