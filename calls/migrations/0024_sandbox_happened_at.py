@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("calls", "0022_private_calls"),
+        ("calls", "0023_reviewing"),
     ]
 
     operations = [
