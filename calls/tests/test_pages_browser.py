@@ -270,6 +270,7 @@ def test_a_rep_can_pause_and_a_lost_microphone_is_told(browser, frame_of, acme):
         frame.get_by_role("button", name="Pause").click()
         frame.get_by_role("status").get_by_text("nobody is heard or recorded").wait_for()
         assert frame.get_by_role("button", name="Mute").is_disabled()
+        assert frame.locator("#rep .does").inner_text() == "paused"
         accessible(guest)
         guest.look("embed-375-light-10-paused")
         frame.get_by_role("button", name="Go on").click()

@@ -62,6 +62,7 @@ const ENDED_WHY = {
 const MICROPHONE_TROUBLE = ["MIC_DEVICE_DISCONNECTED", "MIC_PERMISSION_DENIED", "NO_MIC_AVAILABLE"];
 
 let endedWhy = ""; // a key of ENDED_WHY, where the rep did not end the call
+let paused = false;
 let deaf = false; // the microphone is gone and silence is sent
 const guard = new SilenceGuard($("still-there"), $("still-there-left"), () => {
   endedWhy = "SILENCE";
@@ -311,12 +312,13 @@ function showInput() {
   if (deaf && level > 0) trouble("");
 }
 
-function showPause(paused) {
+function showPause(now) {
+  paused = now;
   $("paused").hidden = !paused;
   $("pause").setAttribute("aria-pressed", paused);
   $("pause").textContent = paused ? "Go on" : "Pause";
   talk.pause(paused);
-  showSpeaking("rep", false);
+  for (const who of ["persona", "rep"]) showSpeaking(who, false);
 }
 
 function showQuality() {
@@ -335,7 +337,7 @@ function addCaption(text) {
 
 function showSpeaking(who, speaking) {
   $(who).dataset.speaking = speaking;
-  $(who).querySelector(".does").textContent = speaking ? "speaking" : who === "rep" && !talk.heard ? "muted" : "silent";
+  $(who).querySelector(".does").textContent = speaking ? "speaking" : paused ? "paused" : who === "rep" && !talk.heard ? "muted" : "silent";
 }
 
 async function showMicrophones() {
