@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
+from django.db import OperationalError
 from django.utils import timezone
 
 from calls.models import Call, LiveWorker
@@ -263,8 +264,16 @@ def test_what_the_rep_can_do_on_the_call(browser, frame_of, acme):
         assert guest.console == []
 
 
-def test_a_rep_can_pause_and_a_lost_microphone_is_told(browser, frame_of, acme):
-    with visitor(browser, width=375) as guest:
+@pytest.mark.parametrize(
+    ("width", "dark"),
+    [
+        pytest.param(*look, marks=[] if look == (375, False) else pytest.mark.prove)
+        for look in LOOKS
+    ],
+)
+def test_a_rep_can_pause_and_a_lost_microphone_is_told(browser, frame_of, acme, width, dark):
+    name = f"embed-{width}-{'dark' if dark else 'light'}"
+    with visitor(browser, width=width, dark=dark) as guest:
         frame = frame_of(guest)
         start_call(frame)
         frame.get_by_role("button", name="Pause").click()
@@ -272,23 +281,33 @@ def test_a_rep_can_pause_and_a_lost_microphone_is_told(browser, frame_of, acme):
         assert frame.get_by_role("button", name="Mute").is_disabled()
         assert frame.locator("#rep .does").inner_text() == "paused"
         accessible(guest)
-        guest.look("embed-375-light-10-paused")
+        no_overflow(inner(guest))
+        guest.look(f"{name}-10-paused")
         frame.get_by_role("button", name="Go on").click()
         frame.get_by_text("nobody is heard or recorded").wait_for(state="hidden")
         assert frame.get_by_role("button", name="Mute").is_enabled()
+        frame.get_by_role("button", name="Press to talk").click()
+        frame.get_by_role("button", name="Captions").click()
+        emit(guest, "caption", {"text": "Hello? Who is this?"})
+        emit(guest, "reconnecting")
+        frame.get_by_text("The line is bad").wait_for()
+        accessible(guest)
+        no_overflow(inner(guest))
+        guest.look(f"{name}-13-press-to-talk-captions-reconnecting")
+        emit(guest, "reconnected")
         session = "window.__session"
         inner(guest).evaluate(f"window.__level = {session}.inputLevel; 0")
         inner(guest).evaluate(f"{session}.inputLevel = () => 0; 0")
         emit(guest, "error", {"code": "MIC_DEVICE_DISCONNECTED", "message": "Gone."})
         frame.get_by_role("alert").get_by_text("Your microphone is gone").wait_for()
-        guest.look("embed-375-light-11-microphone-gone")
+        guest.look(f"{name}-11-microphone-gone")
         inner(guest).evaluate(f"{session}.inputLevel = window.__level; 0")  # it came back
         frame.get_by_text("Your microphone is gone").wait_for(state="hidden")
         emit(guest, "error", {"code": "NETWORK_LOST", "message": "Lost."})
         end(acme)
         emit(guest, "ended", {"callId": "athos_call_x", "durationSec": 37})
         frame.get_by_text("The connection was away for half a minute").wait_for()
-        guest.look("embed-375-light-12-lost")
+        guest.look(f"{name}-12-lost")
         assert guest.console == []
 
 
@@ -515,6 +534,22 @@ def test_a_forgotten_tab_is_asked_and_then_ended(browser, frame_of, acme):
         end(acme)
         guest.page.clock.fast_forward(61_000)
         visible(frame, "scoring")
+
+
+def test_an_error_is_shown_where_the_page_would_be(browser, frame_of, monkeypatch):
+    def away(**_):
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr("calls.views.embed.practice_find", away)
+    with visitor(browser, width=375, dark=True) as guest:
+        frame = frame_of(guest)
+        frame.get_by_role("heading", name="We cannot be reached just now").wait_for()
+        accessible(guest)
+        no_overflow(inner(guest))
+        guest.look("embed-375-dark-14-error")
+        monkeypatch.undo()
+        frame.get_by_role("link", name="Try again").click()
+        visible(frame, "ready")
 
 
 def test_nobody_else_may_frame_it(browser, frame_of, host, site):

@@ -182,7 +182,6 @@ function goLive(name) {
   showPause(false);
   reconnecting(false);
   $("resume-audio").hidden = true;
-  for (const who of ["persona", "rep"]) showSpeaking(who, false);
   show("live", `You are connected with ${name}.`);
   const since = Date.now();
   clock = setInterval(() => {
