@@ -310,7 +310,12 @@ async def test_a_second_connection_takes_the_call_over_and_tells_the_first(setti
         joined = await in_thread(redeem, key)
         first, second = Browser(joined), Browser(joined)
         await first.call()
+        await first.say(type="pause", paused=True)
+        await first.until("paused")
         await second.call()
+        for who in ("userSpeaking", "personaSpeaking", "paused"):  # it knows how things stand
+            await second.until(who)
+        assert second.messages[-1]["paused"] is True
         await first.until("taken_over")
         assert await first.next() == {"type": "close", "code": 4409}
         await second.say(type="end")
