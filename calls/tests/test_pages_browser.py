@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
-from django.db import OperationalError
 from django.utils import timezone
 
 from calls.models import Call, LiveWorker
@@ -534,22 +533,6 @@ def test_a_forgotten_tab_is_asked_and_then_ended(browser, frame_of, acme):
         end(acme)
         guest.page.clock.fast_forward(61_000)
         visible(frame, "scoring")
-
-
-def test_an_error_is_shown_where_the_page_would_be(browser, frame_of, monkeypatch):
-    def away(**_):
-        raise OperationalError("the server closed the connection")
-
-    monkeypatch.setattr("calls.views.embed.practice_find", away)
-    with visitor(browser, width=375, dark=True) as guest:
-        frame = frame_of(guest)
-        frame.get_by_role("heading", name="We cannot be reached just now").wait_for()
-        accessible(guest)
-        no_overflow(inner(guest))
-        guest.look("embed-375-dark-14-error")
-        monkeypatch.undo()
-        frame.get_by_role("link", name="Try again").click()
-        visible(frame, "ready")
 
 
 def test_nobody_else_may_frame_it(browser, frame_of, host, site):
