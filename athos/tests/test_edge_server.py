@@ -44,6 +44,7 @@ class Connection:
         server = SimpleNamespace(
             channels=set(),
             finishing=False,
+            open_connections=0,
             protocol_connected=ignore,
             protocol_disconnected=ignore,
             log_action=ignore,

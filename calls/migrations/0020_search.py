@@ -34,6 +34,7 @@ BEGIN
         to_tsvector('pg_catalog.english', left(string_agg(text, ' ' ORDER BY number), 500000))
             || array_to_tsvector(ARRAY[tenant_id::text])
     FROM calls_transcriptline GROUP BY tenant_id, call_id;
+    SET CONSTRAINTS ALL IMMEDIATE;  -- else the checks of these rows stand in the way of the next
     ALTER TABLE calls_transcriptline FORCE ROW LEVEL SECURITY;
     ALTER TABLE calls_transcriptwords FORCE ROW LEVEL SECURITY;
 END

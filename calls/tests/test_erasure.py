@@ -17,11 +17,14 @@ from calls.erasure.carrying_out import erasure_carry_out
 from calls.erasure.stores import ERASED
 from calls.models import (
     Call,
+    Comment,
+    Dispute,
     ErasedCall,
     Erasure,
     HeardChunk,
     Recording,
     RecordingPart,
+    Rescoring,
     SessionToken,
     TranscriptLine,
     Turn,
@@ -29,7 +32,7 @@ from calls.models import (
 from calls.selectors import minutes_used
 from calls.tests.making import API, Integrator, code, make_drill, make_integrator
 from calls.tests.making_calls import add_recording, add_scorecard, add_transcript, make_call
-from scoring.models import Scorecard, Verdict
+from scoring.models import Override, Scorecard, Verdict
 from tenants.isolation import tenant_scope
 from tenants.models import ApiKey, AuditEvent, Rep
 from tenants.services import ALL_SCOPES, api_key_create
@@ -78,11 +81,25 @@ def full_call(integrator: Integrator, user: str = "rep_8842", **fields) -> Call:
             **mine, channel="rep", epoch=1, number=0, offset=0, duration=5, file=part, size=6
         )
         HeardChunk.objects.create(**mine, number=0, start=0, end=5)
+        Comment.objects.create(**mine, line_number=1, text="Listen.", author_id=uuid.uuid4())
+        said = {"check_key": "greets", "text": "I did.", "reply": "No.", "replied_at": Now()}
+        Dispute.objects.create(**mine, scorecard_version=1, **said)
+        actor = f"user:{uuid.uuid4()}"
+        Rescoring.objects.create(**mine, actor=actor, requested_at=Now())
+        card = Scorecard.objects.get(call=call)
+        as_it_was = {
+            name: getattr(card, name)
+            for name in ("overall", "earned", "possible", "coverage", "sections", "hard_fails")
+        }
+        Override.objects.create(
+            tenant_id=tenant.pk, scorecard=card, number=1, actor=actor, **as_it_was
+        )
         SessionToken.objects.create(
             **mine,
             api_key=integrator.key,
             mode=call.mode,
             external_user_id=user,
+            external_agency_id=call.external_agency_id,
             issued_at=Now(),
             expires_at=Now(),
         )
@@ -158,8 +175,9 @@ def test_an_erased_call_is_gone_from_every_store(acme, storage):
     done = receipt(acme, answer)
     assert done["status"] == "finished" and done["finishedAt"] and len(done["signature"]) == 64
     assert done["counts"] == {
-        "calls": 1, "files": 3, "heardChunks": 1, "recordingParts": 1, "recordings": 1,
-        "scorecards": 1, "sessionTokens": 1, "transcriptLines": 6,
+        "calls": 1, "comments": 1, "disputes": 1, "files": 3, "heardChunks": 1, "overrides": 1,
+        "recordingParts": 1, "recordings": 1, "rescorings": 1, "scorecards": 1,
+        "sessionTokens": 1, "transcriptLines": 6,
         "transcriptWords": 1, "turns": 1, "verdicts": 3,
         "webhookAttempts": 1, "webhookDeliveries": 1, "webhookEvents": 1,
     }  # fmt: skip

@@ -35,6 +35,7 @@ OURS = {
     *("public_id", "session_id", "mode", "source", "stage", "end_reason", "failure", "difficulty"),
     *("role", "channel", "format", "answer", "state", "type", "script", "webhook", "rehearsal"),
     *("last_error", "file", "check_key", "section", "consent_source", "reminder"),
+    *("outcome", "drill_key"),
 }
 
 

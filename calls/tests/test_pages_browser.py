@@ -631,7 +631,7 @@ def test_a_manager_signs_in_and_listens(browser, site, manager, calls, width, da
         guest.look(f"{name}-1-sign-in")
         page.get_by_label("E-mail").fill("manager@example.com")
         page.get_by_label("Password").fill("wrong")
-        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Sign in", exact=True).click()
         page.get_by_role("alert").wait_for()
         guest.look(f"{name}-2-refused")
         page.get_by_label("Password").fill(PASSWORD)
@@ -689,7 +689,7 @@ def sign_in(guest, site):
     guest.page.goto(f"{site}/sign-in")
     guest.page.get_by_label("E-mail").fill("manager@example.com")
     guest.page.get_by_label("Password").fill(PASSWORD)
-    guest.page.get_by_role("button", name="Sign in").click()
+    guest.page.get_by_role("button", name="Sign in", exact=True).click()
     guest.page.wait_for_url("**/calls")
 
 

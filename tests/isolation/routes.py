@@ -114,6 +114,7 @@ ROUTES: dict[str, Route] = {
     "/healthz": _get(ANYBODY),
     "/readyz": _get(ANYBODY, ok=(200, 503)),
     "/sdk/<str:name>": _get(ANYBODY, ok=(404,), strangers=False),
+    "/sdk/integrity.json": _get(ANYBODY, strangers=False),
     "/sdk/webhooks/integrity.json": _get(ANYBODY, strangers=False),
     "/sdk/webhooks/<str:name>": _get(ANYBODY, ok=(404,), strangers=False),
     V1 + "/session": {
