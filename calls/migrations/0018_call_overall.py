@@ -12,6 +12,7 @@ BEGIN
         ORDER BY call_id, version DESC
     ) AS newest
     WHERE newest.call_id = calls_call.id AND calls_call.stage = 'scored';
+    SET CONSTRAINTS ALL IMMEDIATE;  -- else the checks of these rows stand in the way of the next
     ALTER TABLE calls_call FORCE ROW LEVEL SECURITY;
     ALTER TABLE scoring_scorecard FORCE ROW LEVEL SECURITY;
 END

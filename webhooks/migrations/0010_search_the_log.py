@@ -19,6 +19,7 @@ BEGIN
         FROM webhooks_event AS event, webhooks_endpoint AS endpoint
         WHERE event.id = webhooks_delivery.event_id
             AND endpoint.id = webhooks_delivery.endpoint_id;
+    SET CONSTRAINTS ALL IMMEDIATE;  -- else the checks of these rows stand in the way of the next
     ALTER TABLE webhooks_event FORCE ROW LEVEL SECURITY;
     ALTER TABLE webhooks_delivery FORCE ROW LEVEL SECURITY;
     ALTER TABLE webhooks_endpoint FORCE ROW LEVEL SECURITY;
