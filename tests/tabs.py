@@ -149,6 +149,7 @@ def firefox_tab() -> Iterator[FirefoxTab]:
     with tempfile.TemporaryDirectory() as folder:
         marionette = Marionette(
             bin=FIREFOX,
+            app_args=["-remote-allow-system-access"],  # to grant permissions, as its user would
             headless=True,
             prefs=PREFERENCES,
             gecko_log=str(Path(folder) / "gecko.log"),

@@ -23,6 +23,7 @@ from tests.speech_process import models_folder
 from webhooks.models import Event
 
 pytestmark = [
+    pytest.mark.prove,
     pytest.mark.models,
     pytest.mark.chaos,
     pytest.mark.slow,

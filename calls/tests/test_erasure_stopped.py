@@ -16,6 +16,7 @@ from calls.tests.test_erasure_fences import carry_out, eraser, nothing_left, set
 
 __all__ = ["jobs"]  # a fixture
 pytestmark = [
+    pytest.mark.prove,
     pytest.mark.models,
     pytest.mark.chaos,
     pytest.mark.slow,

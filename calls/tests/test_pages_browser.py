@@ -35,7 +35,7 @@ LOGO = base64.b64decode(
 )
 SDK = Path(__file__).with_name("scripted_sdk.js").read_text()
 PASSWORD = "correct horse battery"
-LOOKS = [(1280, False), (1280, True), (375, False), (375, True)]
+LOOKS = [(1280, False), (375, True)]
 
 
 @pytest.fixture(scope="module")
@@ -265,10 +265,7 @@ def test_what_the_rep_can_do_on_the_call(browser, frame_of, acme):
 
 @pytest.mark.parametrize(
     ("width", "dark"),
-    [
-        pytest.param(*look, marks=[] if look == (375, False) else pytest.mark.prove)
-        for look in LOOKS
-    ],
+    [pytest.param(*look, marks=[] if look == (375, True) else pytest.mark.prove) for look in LOOKS],
 )
 def test_a_rep_can_pause_and_a_lost_microphone_is_told(browser, frame_of, acme, width, dark):
     name = f"embed-{width}-{'dark' if dark else 'light'}"
@@ -636,7 +633,8 @@ def test_a_manager_signs_in_and_listens(browser, site, manager, calls, width, da
         guest.look(f"{name}-2-refused")
         page.get_by_label("Password").fill(PASSWORD)
         page.keyboard.press("Enter")
-        page.get_by_role("heading", name="Calls", exact=True).wait_for()
+        page.wait_for_url(f"{site}/")
+        page.goto(f"{site}/calls")
         guest.look(f"{name}-3-calls")
         no_overflow(page)
         page.locator("tbody tr").first.click()
@@ -651,8 +649,10 @@ def test_a_manager_signs_in_and_listens(browser, site, manager, calls, width, da
         page.get_by_text("There is nothing here").wait_for()
         guest.look(f"{name}-5-not-found")
         page.goto(f"{site}/calls")
+        if width < 600:
+            page.get_by_text("Menu", exact=True).click()
         page.get_by_role("button", name="Sign out").click()
-        page.get_by_role("heading", name="Sign in").wait_for()
+        page.get_by_role("heading", name="Sign in", exact=True).wait_for()
         wanted = [said for said in guest.console if "404" not in said]
         assert wanted == []
 
@@ -690,7 +690,7 @@ def sign_in(guest, site):
     guest.page.get_by_label("E-mail").fill("manager@example.com")
     guest.page.get_by_label("Password").fill(PASSWORD)
     guest.page.get_by_role("button", name="Sign in", exact=True).click()
-    guest.page.wait_for_url("**/calls")
+    guest.page.wait_for_url(f"{site}/")
 
 
 def test_without_scripts_the_pages_still_read(browser, site, manager, calls):
@@ -708,7 +708,7 @@ def test_the_session_cookie_is_closed_to_scripts(browser, site, manager):
         guest.page.get_by_label("E-mail").fill("manager@example.com")
         guest.page.get_by_label("Password").fill(PASSWORD)
         guest.page.keyboard.press("Enter")
-        guest.page.get_by_role("heading", name="Calls", exact=True).wait_for()
+        guest.page.wait_for_url(f"{site}/")
         cookie = next(
             c for c in guest.context.cookies() if c["name"] == django_settings.SESSION_COOKIE_NAME
         )

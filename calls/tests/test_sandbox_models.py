@@ -78,6 +78,7 @@ def read(who: Integrator, call_id: str) -> dict:
     return answer.json()
 
 
+@pytest.mark.prove
 def test_the_same_script_gives_the_same_transcript_and_score(acme, tmp_path):
     stranger = make_integrator("Stranger", mode="test")
     calls = [(acme, begin(acme, script="poor"))]

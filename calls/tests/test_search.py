@@ -26,7 +26,7 @@ XSS = [
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
     "'; DROP TABLE x; --",
-    "{{7*7}}",
+    "{{31*41*43}}",
 ]
 
 
@@ -194,7 +194,7 @@ def test_what_is_asked_or_said_stays_text(acme, text):
     page = manager_of(acme).get("/calls", {"words": "giraffe", "rep": text})
     assert shown(page) == [call.public_id]
     assert text not in page.text or "<" not in text
-    assert "49" not in re.sub(r"\d{3,}", "", page.text) or text != "{{7*7}}"
+    assert "54653" not in page.text
 
 
 def test_a_page_asks_little_whatever_it_shows(acme):
