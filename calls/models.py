@@ -140,7 +140,7 @@ class Call(TenantRow, DueRow):
     consent_source = models.CharField(max_length=10, choices=ConsentSource, blank=True)
     consent_version = models.CharField(max_length=100, blank=True)
     consented_at = models.DateTimeField(null=True, blank=True)
-    # The rep kept the call to themselves before it began (docs/decisions/0023-private-practice.md).
+    # The rep kept the call to themselves before it began (docs/decisions/0024-private-practice.md).
     private = models.BooleanField(default=False, db_default=False)
     # When the tenant's retention deleted that content (docs/retention.md).
     audio_expired_at = models.DateTimeField(null=True, blank=True)

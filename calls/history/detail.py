@@ -64,7 +64,7 @@ def call_get(*, reader: Reader, public_id: str) -> CallRecord:
     """The reader's call as far as it is, for people. A stranger's and none look the same.
 
     Of a call that the rep keeps to themselves only that it was, and how long
-    (docs/decisions/0023-private-practice.md).
+    (docs/decisions/0024-private-practice.md).
     """
     with reader.scope():
         call = _call(reader, public_id)
