@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from calls.erasure.requests import Asking, call_erase
-from calls.history.detail import CallNotFound, call_get
+from calls.history.detail import CallNotFound, CallRecord, call_get
 from calls.history.latency import call_latency
 from calls.history.reviews import Review, review_of
 from calls.services.discussing import (
@@ -69,6 +69,7 @@ def call_review(request: HttpRequest, member: Member, call_id: str) -> HttpRespo
 def call_delete(request: HttpRequest, member: Member, call_id: str) -> HttpResponse:
     """POST /calls/<public id>/delete: erase it, once the word was typed."""
     if request.POST.get("confirm", "").strip().lower() != "delete":
+        _found(member, call_id)
         messages.error(request, "Type “delete” to confirm.")
         return redirect("call-page", call_id)
     asking = Asking(
@@ -82,6 +83,14 @@ def call_delete(request: HttpRequest, member: Member, call_id: str) -> HttpRespo
     return redirect("call-pages")
 
 
+def _found(member: Member, call_id: str) -> CallRecord:
+    """The call that the member may see, else 404."""
+    try:
+        return call_get(reader=reader_of(member), public_id=call_id)
+    except CallNotFound as missing:
+        raise Http404 from missing
+
+
 def _page(
     request: HttpRequest,
     member: Member,
@@ -91,10 +100,7 @@ def _page(
 ) -> HttpResponse:
     """`kept` is a form that was refused: what was typed stays."""
     reader = reader_of(member)
-    try:
-        record = call_get(reader=reader, public_id=call_id)
-    except CallNotFound as missing:
-        raise Http404 from missing
+    record = _found(member, call_id)
     call = record.call
     nothing = Review(seen="")  # what a rep keeps to themselves is nobody's to review
     review = nothing if call.private else review_of(reader, call, user_id=member.user_id)

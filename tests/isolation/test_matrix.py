@@ -25,6 +25,7 @@ def test_a_strangers_name_in_a_query_or_body_is_like_none(world, everybody):
     assert_none(probe_problems(world, everybody))
 
 
+@pytest.mark.prove  # minutes: three times the whole matrix
 @pytest.mark.parametrize("line", EVERY_LINE)
 def test_each_line_between_tenants_holds_alone(world, everybody, line):
     """Nobody's row comes out, whichever line is the last that stands."""
