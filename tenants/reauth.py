@@ -12,6 +12,7 @@ from allauth.core.exceptions import ReauthenticationRequired
 from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
 Parameters = ParamSpec("Parameters")
 View = Callable[Concatenate[HttpRequest, Parameters], HttpResponse]
@@ -37,6 +38,23 @@ def fresh_sign_in(view: View[Parameters]) -> View[Parameters]:
     return answer
 
 
+def fresh_sign_in_for_secrets(view: View[Parameters]) -> View[Parameters]:
+    """The same for a form that holds a secret: nothing of it is kept, it is to be filled in again.
+
+    The session would hold it as it is until the person has confirmed, or for ever.
+    """
+
+    @wraps(view)
+    def answer(
+        request: HttpRequest, /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> HttpResponse:
+        if is_fresh(request):
+            return view(request, *args, **kwargs)
+        return redirect(_confirm_at(request, request.get_full_path()))
+
+    return answer
+
+
 def is_fresh(request: HttpRequest) -> bool:
     """Whether the last proof of the person, of whatever kind, is recent enough.
 
@@ -53,6 +71,9 @@ def is_fresh(request: HttpRequest) -> bool:
 def _confirmation(request: HttpRequest) -> str:
     """Where htmx goes to confirm, with the way back to the page that it stands on."""
     page = urlsplit(request.headers.get("HX-Current-URL", ""))
-    back = page.path + (f"?{page.query}" if page.query else "")
+    return _confirm_at(request, page.path + (f"?{page.query}" if page.query else ""))
+
+
+def _confirm_at(request: HttpRequest, back: str) -> str:
     methods = get_adapter(request).get_reauthentication_methods(request.user)
     return f"{methods[0]['url']}?{urlencode({REDIRECT_FIELD_NAME: back or '/'})}"

@@ -25,7 +25,7 @@ from tenants.invitations import (
 from tenants.isolation import tenant_scope
 from tenants.members import Member, for_members
 from tenants.models import Agency, Branding, Membership, SingleSignOn, Tenant
-from tenants.reauth import fresh_sign_in
+from tenants.reauth import fresh_sign_in, fresh_sign_in_for_secrets
 from tenants.services import tenant_policy_set
 from tenants.single_sign_on import (
     ProviderWish,
@@ -262,7 +262,7 @@ def security_page(request: HttpRequest, member: Member) -> HttpResponse:
 
 @_page
 @for_members(needs=Ability.OWN)
-@fresh_sign_in
+@fresh_sign_in_for_secrets
 def provider_page(request: HttpRequest, member: Member) -> HttpResponse:
     """GET and POST /settings/security/provider: the tenant's own identity provider.
 

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods
 from athos.urls import urlpatterns as product
 from tenants.members import for_members
 from tenants.models import User
-from tenants.reauth import fresh_sign_in
+from tenants.reauth import fresh_sign_in, fresh_sign_in_for_secrets
 from tenants.services import tenant_create
 from tenants.tests.signing import signed_in
 
@@ -24,7 +24,17 @@ def secret(request, member):
     return HttpResponse(f"{request.method} {request.POST.get('name', '')} {member.email}")
 
 
-urlpatterns = [path("secret", secret), *product]
+@for_members()
+@fresh_sign_in_for_secrets
+def holding(request, member):
+    return HttpResponse(request.method)
+
+
+urlpatterns = [
+    path("secret", secret),
+    path("holding", holding),
+    *product,
+]
 
 
 @pytest.fixture
@@ -59,6 +69,14 @@ def test_a_form_waits_for_the_password_and_goes_on_by_itself(stale):
     right = stale.post(asked.headers["Location"], {"password": PASSWORD, "next": "/secret"})
     assert right.text == "POST production owner@example.com"
     assert stale.get("/secret").status_code == 200
+
+
+def test_a_form_that_holds_a_secret_is_not_kept_anywhere(stale):
+    asked = stale.post("/holding", {"client_secret": "s3cr3t-canary"})
+    assert asked.headers["Location"] == "/sign-in/confirm?next=%2Fholding"
+    assert "s3cr3t-canary" not in str(dict(stale.session))
+    right = stale.post(asked.headers["Location"], {"password": PASSWORD, "next": "/holding"})
+    assert right.headers["Location"] == "/holding"
 
 
 def test_htmx_goes_to_the_confirmation_and_comes_back_to_its_page(stale):
