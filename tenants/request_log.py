@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from threading import Event, Thread
 
-from django.db import Error, connection, transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from prometheus_client import Counter
@@ -112,7 +112,8 @@ class RequestLog:
             batch = [self._waiting.popleft() for _ in range(count)]
             try:
                 self._write(batch)
-            except Error as problem:  # dropped: a later try would only lengthen the queue
+            except Exception as problem:  # noqa: BLE001 - the rim: the thread must go on
+                # Dropped and counted: a later try would only lengthen the queue.
                 _dropped.inc(len(batch))
                 self._tell(problem)
             else:
@@ -121,7 +122,7 @@ class RequestLog:
             finally:
                 connection.close()  # this thread's; back to the pool
 
-    def _tell(self, problem: Error) -> None:
+    def _tell(self, problem: Exception) -> None:
         if not self._failing:
             logger.warning("request log not written", extra={"error": type(problem).__name__})
         self._failing = True

@@ -195,12 +195,13 @@ def test_a_full_queue_drops_and_never_waits():
     assert request_log._dropped._value.get() - before == 2
 
 
-def test_a_batch_that_cannot_be_written_is_dropped_and_the_next_one_is_tried():
+@pytest.mark.parametrize("problem", [OperationalError, ValueError])
+def test_a_batch_that_cannot_be_written_is_dropped_and_the_next_one_is_tried(problem):
     tries: list[int] = []
 
     def broken(batch):
         tries.append(len(batch))
-        raise OperationalError
+        raise problem
 
     log = RequestLog(broken, most=2_000)
     log._thread = threading.current_thread()  # kept, but written by nobody else
