@@ -12,7 +12,7 @@ from calls.history.filters import Cursor
 from calls.history.listing import Page, Reader
 from calls.models import Call, Drill
 from calls.reps.people import reading
-from scoring.models import Scorecard, Verdict
+from scoring.models import Override, Scorecard, Verdict
 from tenants.models import Rep
 
 LOOKED_AT = 200  # of a rep's scored calls, the newest
@@ -165,17 +165,31 @@ def _progress(key: str, title: str, newest: Sequence[Attempt]) -> DrillProgress:
 def _answers(
     reader: Reader, calls: Sequence[uuid.UUID]
 ) -> Mapping[uuid.UUID, list[tuple[str, str, float]]]:
-    """By call: what counted of its newest scorecard."""
+    """By call: what counts of its newest scorecard, a manager's answer before the judge's."""
     cards = Scorecard.objects.for_tenant(reader.tenant_id).filter(call_id__in=calls)
     newest = dict(cards.order_by("version").values_list("call_id", "pk"))
+    overridden = _overridden(reader, list(newest.values()))
     rows = Verdict.objects.for_tenant(reader.tenant_id).filter(
-        scorecard_id__in=list(newest.values()), verified=True, answer__in=list(WORTH)
+        scorecard_id__in=list(newest.values())
     )
     found: dict[uuid.UUID, list[tuple[str, str, float]]] = {}
-    columns = ("scorecard__call_id", "check_key", "title", "answer")
-    for call_id, key, title, answer in rows.order_by("position").values_list(*columns):
-        found.setdefault(call_id, []).append((key, title, WORTH[answer]))
+    for verdict in rows.select_related("scorecard").order_by("position"):
+        card, key = verdict.scorecard, verdict.check_key
+        judged = verdict.answer if verdict.verified else ""
+        worth = WORTH.get(overridden.get((card.pk, key)) or judged)
+        if worth is not None:
+            found.setdefault(card.call_id, []).append((key, verdict.title, worth))
     return found
+
+
+def _overridden(reader: Reader, cards: Sequence[uuid.UUID]) -> Mapping[tuple[uuid.UUID, str], str]:
+    """By scorecard and check: a manager's last answer; empty where it was given back."""
+    rows = Override.objects.for_tenant(reader.tenant_id).filter(scorecard_id__in=cards)
+    said = rows.exclude(check_key="").order_by("number")
+    return {
+        (card, key): answer
+        for card, key, answer in said.values_list("scorecard_id", "check_key", "answer")
+    }
 
 
 def _mean(values: Sequence[float]) -> float | None:

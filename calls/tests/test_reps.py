@@ -7,13 +7,18 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
-from calls.reps.progress import trend
+from calls.history.listing import Reader
+from calls.reps.progress import checks_of, drills_of, trend
 from calls.reps.sheets import Line, sheet_decode, sheet_read, sheet_write
+from calls.services.reviewing import score_override, score_override_withdraw
 from calls.tests.making import make_drill, make_integrator, make_worker, redeem
 from calls.tests.making_calls import add_scorecard, make_call
 from calls.tests.test_call_pages import manager_of
+from scoring.overrides import Seen
+from scoring.ports import Answer
 from tenants.isolation import tenant_scope
 from tenants.models import Agency, AuditEvent, Membership, Rep
+from tenants.services import SYSTEM
 
 pytestmark = pytest.mark.django_db
 EVIL = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7|add:7 }}", "</title>")
@@ -159,6 +164,23 @@ def test_progress_is_of_the_drill_and_its_checks_against_the_own_past(acme, clie
     assert "now 86 points (n = 5), before 57 (n = 4), best 90" in " ".join(page.split())
     assert "Better" in page
     assert "Asked which doctors the customer wants to keep" in page
+
+
+def test_of_a_check_a_managers_answer_counts_until_it_is_given_back(acme):
+    call = scored(acme, 80)
+    reader, said = Reader(acme.tenant.pk), {"check_key": "doctors", "actor": SYSTEM}
+    said |= {"reader": reader, "public_id": call.public_id, "reason": "She did, at 0:12."}
+
+    def met() -> float | None:
+        (drill,) = drills_of(reader=reader, rep=rep_named(acme))
+        checks = checks_of(reader=reader, attempts=drill.attempts)
+        return next(check.trend.now for check in checks if check.key == "doctors")
+
+    assert met() == 0.0
+    score_override(**said, answer=Answer.YES, seen=Seen(1, 0))
+    assert met() == 1.0
+    score_override_withdraw(**said, seen=Seen(1, 1))
+    assert met() == 0.0
 
 
 def test_too_few_attempts_are_not_compared():
