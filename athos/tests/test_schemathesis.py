@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 # A run on every change should not depend on luck; set another seed and more time to search.
 SEED = os.environ.get("SCHEMATHESIS_SEED", "1")
-SECONDS = int(os.environ.get("SCHEMATHESIS_SECONDS", "30"))
+SECONDS = int(os.environ.get("SCHEMATHESIS_SECONDS", "15"))
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 

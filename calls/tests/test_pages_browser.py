@@ -657,6 +657,7 @@ def test_a_manager_signs_in_and_listens(browser, site, manager, calls, width, da
         assert wanted == []
 
 
+@pytest.mark.prove
 def test_a_long_recording_plays_on_from_piece_to_piece(browser, site, manager, acme):
     """Twelve minutes: the player gets 4 MiB (under nine minutes) at a time."""
     call = make_call(acme.tenant, seconds=720)

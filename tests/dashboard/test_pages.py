@@ -33,15 +33,33 @@ def test_a_stranger_reads_nothing_of_it(bed, page: Page):
         assert name not in answer.text
 
 
+LOOKS = [(DESK, False), (PHONE, True)]  # width, dark
+NAMED = {"ids": lambda value: getattr(value, "name", value)}
+
+
 @pytest.mark.browser
-@pytest.mark.parametrize(("page", "state"), STATES, ids=lambda value: getattr(value, "name", value))
+@pytest.mark.prove
+@pytest.mark.parametrize(("page", "state"), STATES, **NAMED)
 def test_a_page_stands_in_both_widths_and_colours(opened, bed, page: Page, state: str):
+    stands(opened, bed, page, state, LOOKS)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("page", "state", "turn"), [(*each, turn % 2) for turn, each in enumerate(STATES)], **NAMED
+)
+def test_a_page_stands(opened, bed, page: Page, state: str, turn: int):
+    """In one of the two looks, by turns."""
+    stands(opened, bed, page, state, [LOOKS[turn]])
+
+
+def stands(opened, bed, page: Page, state: str, looks) -> None:
     address = page.address(bed.side(state))
     with opened(address, state=state, mode=page.mode, width=DESK) as guest:
         guest.page.wait_for_selector(page.shows if state == "full" else "h1")
         guest.page.evaluate(AXE)
-        look(guest, f"{page.name}-{state}", DESK, dark=False)
-        look(guest, f"{page.name}-{state}", PHONE, dark=True)
+        for width, dark in looks:
+            look(guest, f"{page.name}-{state}", width, dark=dark)
         assert guest.console == []
 
 

@@ -19,7 +19,7 @@ from tests.isolation.identities import Identity
 from tests.isolation.routes import V1
 from tests.isolation.world import World, forbidden
 
-REQUESTS, AT_ONCE = 1000, 16
+REQUESTS, AT_ONCE = 400, 16
 
 
 @pytest.fixture
