@@ -165,15 +165,15 @@ class Session:
         self._coming = _Line(peer, notify)
         return answer
 
-    def talk(self, pressed: object) -> None:
+    def talk(self, pressed: object, notify: Notify) -> None:
         """Press-to-talk; None ends its use, anything but that and a truth value is ignored."""
-        if self._began is not None and (pressed is None or isinstance(pressed, bool)):
+        if self._is_told_by(notify) and (pressed is None or isinstance(pressed, bool)):
             self._conversation.button(pressed=pressed)
 
-    def pause(self, paused: object) -> None:
+    def pause(self, paused: object, notify: Notify) -> None:
         """The rep pauses the call, or goes on. Nothing is heard, said or recorded meanwhile; the
         time of the call runs on. Anything but a truth value is ignored."""
-        if self._began is None or not isinstance(paused, bool):
+        if not self._is_told_by(notify) or not isinstance(paused, bool):
             return
         if not paused:
             self._go_on()
@@ -181,6 +181,11 @@ class Session:
             self._paused_since = self.now
             self._conversation.line_down()
         self._tell_pause()
+
+    def _is_told_by(self, notify: Notify) -> bool:
+        """Whether that socket carries the call. What was under way on one before it comes late:
+        the browser has said on the new one how things stand since."""
+        return self._began is not None and self._line is not None and self._line.notify is notify
 
     def _go_on(self) -> None:
         since, self._paused_since = self._paused_since, None

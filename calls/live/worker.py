@@ -289,9 +289,9 @@ class Worker:
         if message["type"] == "candidate":
             await session.candidate(message["body"].get("candidate") or {})
         elif message["type"] == "talk":
-            session.talk(message["body"].get("pressed"))
+            session.talk(message["body"].get("pressed"), notify)
         elif message["type"] == "pause":
-            session.pause(message["body"].get("paused"))
+            session.pause(message["body"].get("paused"), notify)
         elif message["type"] == "end":
             await session.end("rep_ended")
 

@@ -306,7 +306,7 @@ async def test_a_paused_call_stands_still(setting, tmp_path):
 
 async def test_a_second_connection_takes_the_call_over_and_tells_the_first(setting, tmp_path):
     tenant, key = setting
-    async with live_worker(tmp_path):
+    async with live_worker(tmp_path) as worker:
         joined = await in_thread(redeem, key)
         first, second = Browser(joined), Browser(joined)
         await first.call()
@@ -318,6 +318,12 @@ async def test_a_second_connection_takes_the_call_over_and_tells_the_first(setti
         assert second.messages[-1]["paused"] is True
         await first.until("taken_over")
         assert await first.next() == {"type": "close", "code": 4409}
+        call, _, _ = await in_thread(the_call, tenant)
+        late = {"type": "pause", "call": str(call.pk), "tenant": str(tenant.pk)}
+        late |= {"reply": "specific.gone!socket", "body": {"paused": False}}
+        await get_channel_layer().send(f"live.{worker.id.hex}", late)
+        await second.say(type="pause", paused=True)
+        assert (await second.until("paused"))["paused"] is True, "told by a socket that is gone"
         await second.say(type="end")
         await second.until("ended")
         await first.rtc.close()

@@ -711,6 +711,25 @@ describe("press-to-talk", () => {
     expect(told()).toEqual([false]);
   });
 
+  it("that was given up while the line was away is given up on the next one too", async () => {
+    const { session } = await startLive();
+    await session.pressToTalk(false);
+    browser.socket.dies();
+    await session.pressToTalk(null);
+    await pass(1_000);
+    expect(browser.sockets).toHaveLength(2);
+    expect(told()).toEqual([null]);
+    expect(browser.tracks[0]?.enabled).toBe(true);
+  });
+
+  it("is not spoken of where nobody uses it", async () => {
+    await startLive();
+    browser.socket.dies();
+    await pass(1_000);
+    expect(browser.sockets).toHaveLength(2);
+    expect(told()).toEqual([]);
+  });
+
   it("leaves no timer behind", async () => {
     const { session } = await startLive();
     await session.pressToTalk(true);
@@ -748,6 +767,26 @@ describe("a pause", () => {
     browser.socket.says({ type: "paused", paused: true });
     browser.socket.says({ type: "paused", paused: false });
     expect(browser.tracks[0]?.enabled).toBe(true);
+  });
+
+  it("that was ended while the line was away is over on the next one", async () => {
+    const { session } = await startLive();
+    const pauses: boolean[] = [];
+    session.onPause(({ paused }) => pauses.push(paused));
+    await session.pause();
+    browser.socket.says({ type: "paused", paused: true });
+    const answer = browser.server.offered;
+    browser.server.offered = (socket) => {
+      answer(socket);
+      setTimeout(() => socket.says({ type: "paused", paused: true }), 20); // what it knows of before
+    };
+    browser.socket.dies();
+    await session.resume();
+    await pass(1_000);
+    expect(told()).toEqual([false]);
+    browser.socket.says({ type: "paused", paused: false });
+    expect(browser.tracks[0]?.enabled).toBe(true);
+    expect(pauses).toEqual([true, false]);
   });
 
   it("goes on over a new line, and leaves a rep muted who was", async () => {

@@ -67,8 +67,9 @@ export class Session implements AthosRoleplaySession {
   #state: State = "idle";
   #deviceId: string | undefined;
   #muted = false;
-  #pressed: boolean | null = null;
+  #pressed: boolean | null | undefined; // undefined: never used
   #paused = false;
+  #pauseAsked: boolean | undefined; // not answered by the server yet
   #letGo: ReturnType<typeof setTimeout> | undefined;
   #microphone: Microphone | undefined;
   #call: Redeemed | undefined;
@@ -216,19 +217,20 @@ export class Session implements AthosRoleplaySession {
   }
 
   #setPaused(paused: boolean): void {
-    this.#paused = paused;
+    this.#paused = this.#pauseAsked = paused;
     this.#openOrMute();
     if (this.#state === "live") this.#lines?.tell({ type: "pause", paused });
   }
 
   readonly #tellPressed = (): void => {
-    if (this.#state === "live") this.#lines?.tell({ type: "talk", pressed: this.#pressed });
+    if (this.#state !== "live" || this.#pressed === undefined) return;
+    this.#lines?.tell({ type: "talk", pressed: this.#pressed });
   };
 
-  /** A server that has just taken the call knows neither button nor pause. */
+  /** A server that has just taken the call knows neither button nor pause, and what was told on a lost line is lost. */
   #tellAgain(): void {
-    if (this.#pressed !== null) this.#tellPressed();
-    if (this.#paused) this.#setPaused(true);
+    this.#tellPressed();
+    if (this.#paused || this.#pauseAsked !== undefined) this.#setPaused(this.#paused);
   }
 
   #connectFailed(cause: unknown): Error {
@@ -285,6 +287,8 @@ export class Session implements AthosRoleplaySession {
 
   /** Also when the pause has lasted too long, or another server took the call that knows of none. */
   #onPaused(paused: boolean): void {
+    if (this.#pauseAsked === !paused) return; // said before it heard what we asked last
+    this.#pauseAsked = undefined;
     this.#paused = paused;
     this.#openOrMute();
     this.#extras.emit("pause", { paused });
