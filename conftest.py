@@ -20,9 +20,11 @@ from pathlib import Path
 import psycopg
 import pytest
 from xdist.scheduler import LoadFileScheduling
+from xdist.workermanage import WorkerController
 
 _ROOT = Path(__file__).parent
 _REAL_SPEECH = re.compile(r"mark\.(journey|models)\b")
+_SPEECH, _MATRIX = "real speech", "tests/isolation/test_matrix.py"
 _PREFIX = "athos-test-"
 _ours: set[str] = set()  # what was set here, and is for this process and those that it starts
 _locks = []  # open files: the lock says "this folder is in use", also to a later sweep
@@ -88,7 +90,14 @@ class _Scheduling(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        return "real speech" if _REAL_SPEECH.search((_ROOT / file).read_text()) else file
+        return _SPEECH if _REAL_SPEECH.search((_ROOT / file).read_text()) else file
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        """The longest first, so that no process waits for it at the end."""
+        for scope in (_MATRIX, _SPEECH):
+            if scope in self.workqueue:
+                self.workqueue.move_to_end(scope, last=False)
+        super()._assign_work_unit(node)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -13,7 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from tests.isolation.identities import Identity
 from tests.isolation.routes import APART, PARAMETERS, PATTERNS, PROBES, ROUTES, Act, Probe
-from tests.isolation.world import Side, World, forbidden
+from tests.isolation.world import Forbidden, Side, World, forbidden
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
 ONE_OF_EACH_KIND = {"nobody", "live key of A", "session token of A", "ticket of A", "manager of A"}
@@ -151,7 +151,7 @@ class _Trial:
     side: Side
     path: str
     method: str
-    canaries: "re.Pattern[bytes]"
+    canaries: Forbidden
     exactly: bool
 
     def run(self) -> list[str]:
@@ -233,8 +233,8 @@ class _Trial:
     def _leaks(self, answer: Answer, whose: str) -> list[str]:
         if answer.status >= 500 and self.path != "/readyz":
             return [self._say(f"{answer.status} for {whose}")]
-        seen = self.canaries.search(answer.everything)
-        return [self._say(f"shows {seen.group()!r} for {whose}")] if seen else []
+        seen = self.canaries.found_in(answer.everything)
+        return [self._say(f"shows {seen!r} for {whose}")] if seen else []
 
     def _say(self, problem: str) -> str:
         return f"{self.identity.name}: {self.method} {self.path}: {problem}"
@@ -272,8 +272,8 @@ def _probed(world: World, probe: Probe, identity: Identity) -> Iterator[str]:
     where = f"{identity.name}: {probe.method} {probe.path} {probe.make('...')}"
     for stranger in probe.strangers(*sides):
         answer = _send(probe, identity, sides[0], stranger)
-        if seen := canaries.search(answer.everything):
-            yield f"{where} shows {seen.group()!r}"
+        if seen := canaries.found_in(answer.everything):
+            yield f"{where} shows {seen!r}"
         if answer.fixed != nothing.fixed:
             yield f"{where}: a stranger's {answer.status} and none {nothing.status} differ"
 

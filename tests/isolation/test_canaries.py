@@ -43,8 +43,8 @@ def test_the_search_finds_a_tenants_own_words_and_would_find_a_strangers(world, 
     path = f"{V1}/calls/{world.b.ids['call']['one']}"
     answer = ask(asker["live key of B"], "GET", path, ROUTES[f"{V1}/calls"]["GET"], world.b)
     assert world.b.canary("one").encode() in answer.body
-    assert forbidden(world, "a", {"one"}).search(answer.everything)
-    assert not forbidden(world, "b", {"one"}).search(answer.everything)
+    assert forbidden(world, "a", {"one"}).found_in(answer.everything)
+    assert not forbidden(world, "b", {"one"}).found_in(answer.everything)
 
 
 def test_no_row_of_the_other_tenant_comes_by_plain_sql(world):
@@ -95,7 +95,7 @@ async def test_a_ticket_joins_its_own_call_whatever_else_is_named(world):
     origin = f"https://{a.canary()}.example"
     (joined,) = await said_to(message, origin)
     assert (joined["type"], joined["callId"]) == ("joined", a.open_call.public_id)
-    assert not canaries.search(json.dumps(joined).encode())
+    assert not canaries.found_in(json.dumps(joined).encode())
 
 
 async def test_what_goes_to_the_worker_names_the_tickets_call_and_tenant(world):

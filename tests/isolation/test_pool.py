@@ -118,7 +118,7 @@ async def one(world: World, who: Identity, chance: random.Random, tally: Counter
         tally["cancelled"] += 1
         return
     tally[str(status)] += 1
-    if forbidden(world, who.side, set(who.parts)).search(body):
+    if forbidden(world, who.side, set(who.parts)).found_in(body):
         tally["wrong"] += 1
     if status == 200 and side.canary(who.own).encode() not in body:
         tally["empty"] += 1
@@ -148,6 +148,6 @@ async def test_a_pool_of_one_connection_never_gives_a_wrong_row(world, everybody
     assert tally["wrong"] == tally["empty"] == 0, facts
     assert not [name for name in tally if name.startswith("odd")], facts
     # enough of each happened to say something
-    assert tally["200"] > 300, facts
-    assert tally["500"] > 50, facts
-    assert tally["cancelled"] > 50, facts
+    assert tally["200"] > 120, facts
+    assert tally["500"] > 15, facts
+    assert tally["cancelled"] > 40, facts
