@@ -4,14 +4,16 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "athos.settings")
 
-from channels.routing import ProtocolTypeRouter, URLRouter
-from django.core.asgi import get_asgi_application
+import django
 
-http = get_asgi_application()  # before anything that needs the apps loaded
+django.setup(set_prefix=False)  # before anything that needs the apps loaded
+
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 
 from athos.edge import Edge  # noqa: E402
+from athos.handler import ThreadedHandler  # noqa: E402
 from calls.urls import websocket_urlpatterns  # noqa: E402
 
 application = Edge(
-    ProtocolTypeRouter({"http": http, "websocket": URLRouter(websocket_urlpatterns)})
+    ProtocolTypeRouter({"http": ThreadedHandler(), "websocket": URLRouter(websocket_urlpatterns)})
 )

@@ -4,6 +4,8 @@ Every answer at the rep's page carries the tenant's `frame-ancestors`. Without t
 carry everybody's `'none'`, and the rep would see a browser's grey box.
 """
 
+from functools import cache
+
 from csp.constants import NONE
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
@@ -24,7 +26,7 @@ class FramedErrorsMiddleware(MiddlewareMixin):
     """Inside the one that writes the Content Security Policy, outside all that may answer."""
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        if response.status_code < 400 or request.path != reverse("embed-roleplay"):
+        if response.status_code < 400 or request.path != _address():
             return response
         framed = HttpResponse(_page(request, response.status_code), status=response.status_code)
         for name in ("Retry-After", "Allow"):
@@ -38,6 +40,11 @@ class FramedErrorsMiddleware(MiddlewareMixin):
             "script-src": [NONE],
         }
         return framed
+
+
+@cache
+def _address() -> str:
+    return reverse("embed-roleplay")
 
 
 def _page(request: HttpRequest, status: int) -> str:

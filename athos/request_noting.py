@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from tenants.auth import bearer
-from tenants.errors import AthosError
+from tenants.errors import AthosError, InvalidApiKey
 from tenants.request_log import Answered, log, owner_of, template_of
 
 # Parameters whose values name nobody; of the others not even the names are kept.
@@ -17,10 +17,12 @@ LONGEST_QUERY = 200  # characters
 
 def request_note(request: HttpRequest, response: HttpResponseBase, *, seconds: float) -> None:
     """Keep the request, when it is known whose it was. It asks no database."""
+    refusal: AthosError | None = getattr(response, "refusal", None)
+    if isinstance(refusal, InvalidApiKey):
+        return  # nobody's
     owner = owner_of(request, bearer(request))
     if owner is None:
         return
-    refusal: AthosError | None = getattr(response, "refusal", None)
     request_id: str = request.request_id  # type: ignore[attr-defined]
     log.note(
         Answered(

@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from tenants import idempotency, rate_limits
+from tenants import idempotency, keys, rate_limits
 from tenants.auth import ApiKeyAuthentication, Caller, address_of, bearer, caller_of
 from tenants.errors import (
     InsufficientScope,
@@ -85,10 +85,16 @@ class ApiView(APIView):
             raise RateLimited(retry_after=standing.wait)
 
     def perform_authentication(self, request: Request) -> None:
-        """The rate comes before the look-up; what the look-up says is kept for the next time."""
+        """The rate comes before the look-up; what the look-up says is kept for the next time.
+
+        What is no key by its form is refused before either.
+        """
         if ApiKeyAuthentication not in self.authentication_classes:
             return super().perform_authentication(request)
-        key, address = bearer(request), address_of(request)
+        key = bearer(request)
+        if keys.parse(key) is None:
+            raise InvalidApiKey
+        address = address_of(request)
         self.hold_to(rate_limits.key_spend(key, address))
         try:
             super().perform_authentication(request)
