@@ -44,6 +44,9 @@ VAR = Path(os.environ["ATHOS_VAR"])
 (VAR / "static").mkdir(exist_ok=True)  # WhiteNoise warns of a missing one
 EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 LIMIT = 50
+DRILLS = (
+    "ma-full-sale", "ma-first-call", "ma-objections", "ma-renewal", "ma-specialists", "ma-closing",
+)  # fmt: skip
 OTHERS = 5  # tenants beside the one that is measured
 READY_WITHIN = 60.0  # seconds, for the web process
 # What must hold.
@@ -81,12 +84,14 @@ def world_ensure(scored: int) -> World:
     file = VAR / "world.json"
     if file.exists():
         return World(**json.loads(file.read_text()))
-    drill = make_drill()
+    drills = [make_drill(key) for key in DRILLS]
     big, *others = (make_integrator(f"Bench {number}") for number in range(1 + OTHERS))
     sizes = {big.tenant.pk: scored} | {one.tenant.pk: scored // OTHERS for one in others}
     began = time.monotonic()
     with superuser(VAR) as connection:
-        crowds = calls_copy(connection, sizes, drill=(drill.tenant_id, drill.pk))
+        crowds = calls_copy(
+            connection, sizes, drills=[(one.tenant_id, one.pk, one.key) for one in drills]
+        )
         said = connection.execute(
             "SELECT count(*), pg_size_pretty(pg_table_size('calls_call')),"
             " pg_size_pretty(pg_indexes_size('calls_call')) FROM calls_call"

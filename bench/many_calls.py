@@ -8,7 +8,7 @@ end, and ends that coincide. One rep and one agency left long ago.
 import base64
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -72,22 +72,23 @@ def calls_copy(
     connection: "psycopg.Connection[tuple]",
     sizes: dict[uuid.UUID, int],
     *,
-    drill: tuple[uuid.UUID, uuid.UUID],
+    drills: Sequence[tuple[uuid.UUID, uuid.UUID, str]],
     seed: int = 1,
 ) -> dict[uuid.UUID, Crowd]:
     """That many scored real calls for each tenant, and the others beside them.
 
-    `drill` is its owner and its id. The rows come in the order in which calls begin.
+    `drills` are their owners, ids and keys, the first practised most. The rows come in the order in
+    which calls begin.
     """
     chance = random.Random(seed)
     crowds = {tenant: Crowd.make(tenant, size, chance) for tenant, size in sizes.items()}
-    with connection.transaction(), _indexes_afterwards(connection, "calls_call"):
+    with connection.transaction(), indexes_afterwards(connection, "calls_call"):
         connection.execute("SET LOCAL session_replication_role = replica")  # no checks of keys
         for crowd in crowds.values():
             _crowd_copy(connection, crowd)
         into = f"COPY calls_call ({', '.join(COLUMNS)}) FROM STDIN"
         with connection.cursor().copy(into.encode()) as copy:
-            for line in _lines(crowds, sizes, drill, chance):
+            for line in _lines(crowds, sizes, drills, chance):
                 copy.write(line)
     for table in ("calls_call", "tenants_rep", "tenants_agency"):
         connection.execute(f"VACUUM (ANALYZE) {table}".encode())
@@ -95,7 +96,7 @@ def calls_copy(
 
 
 @contextmanager
-def _indexes_afterwards(connection: "psycopg.Connection[tuple]", table: str) -> Iterator[None]:
+def indexes_afterwards(connection: "psycopg.Connection[tuple]", table: str) -> Iterator[None]:
     """Drops those that no constraint needs and makes them again: faster than row by row."""
     indexes = connection.execute(
         "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index"
@@ -118,21 +119,23 @@ def words_copy(connection: "psycopg.Connection[tuple]", tenant_id: uuid.UUID) ->
     last in a few of a million, as in talk.
     """
     calls = connection.execute(
-        "SELECT id FROM calls_call AS call WHERE tenant_id = %s AND NOT EXISTS"
-        " (SELECT FROM calls_transcriptwords WHERE call_id = call.id)",
+        "SELECT id, created_at, calls_labels(mode, created_at, drill_key, rep_id, agency_id)"
+        " FROM calls_call AS call WHERE tenant_id = %s AND NOT EXISTS"
+        " (SELECT FROM calls_transcriptwords WHERE call_id = call.id) ORDER BY created_at",
         [tenant_id],
     ).fetchall()
     numbers = np.random.default_rng(7)
     likely = 1 / np.arange(1, VOCABULARY + 1) ** 1.1
     edges = np.cumsum(likely / likely.sum())
-    into = b"COPY calls_transcriptwords (id, tenant_id, call_id, words) FROM STDIN"
-    with connection.transaction(), _indexes_afterwards(connection, "calls_transcriptwords"):
+    into = b"COPY calls_transcriptwords (id, tenant_id, call_id, created_at, words) FROM STDIN"
+    with connection.transaction(), indexes_afterwards(connection, "calls_transcriptwords"):
         connection.execute("SET LOCAL session_replication_role = replica")
         with connection.cursor().copy(into) as copy:
-            for (call_id,) in calls:
+            for call_id, created_at, labels in calls:
                 said = set(np.searchsorted(edges, numbers.random(WORDS)).tolist())
                 words = " ".join(f"'{word_of(one)}':{n}" for n, one in enumerate(said, start=1))
-                row = f"{uuid.uuid4()}\t{tenant_id}\t{call_id}\t'{tenant_id}' {words}\n"
+                words += "".join(f" '{label}'" for label in (tenant_id, *labels))
+                row = f"{uuid.uuid4()}\t{tenant_id}\t{call_id}\t{created_at}\t{words}\n"
                 copy.write(row)
     connection.execute(b"VACUUM (ANALYZE) calls_transcriptwords")
     return len(calls)
@@ -164,7 +167,7 @@ def _crowd_copy(connection: "psycopg.Connection[tuple]", crowd: Crowd) -> None:
 def _lines(
     crowds: dict[uuid.UUID, Crowd],
     sizes: dict[uuid.UUID, int],
-    drill: tuple[uuid.UUID, uuid.UUID],
+    drills: Sequence[tuple[uuid.UUID, uuid.UUID, str]],
     chance: random.Random,
 ) -> Iterator[str]:
     """The text of COPY, a call each."""
@@ -182,6 +185,7 @@ def _lines(
         tenant: np.cumsum([1 / (n + 20) for n in range(len(crowd.reps) - 1)]).tolist()
         for tenant, crowd in crowds.items()
     }
+    practised = np.cumsum([1 / (n + 1) for n in range(len(drills))]).tolist()
     oldest = dict.fromkeys(crowds, GONE)
     for kind, offset in zip(kinds.tolist(), offsets.tolist(), strict=True):
         crowd, mode, stage, _ = plan[kind]
@@ -190,6 +194,7 @@ def _lines(
             rep = crowd.reps[-1]
         else:
             (rep,) = chance.choices(crowd.reps[:-1], cum_weights=weights[crowd.tenant_id])
+        (drill,) = chance.choices(drills, cum_weights=practised)
         yield _line(crowd, rep, mode, stage, begin + timedelta(seconds=offset), drill, chance)
 
 
@@ -199,7 +204,7 @@ def _line(
     mode: str,
     stage: str,
     created: datetime,
-    drill: tuple[uuid.UUID, uuid.UUID],
+    drill: tuple[uuid.UUID, uuid.UUID, str],
     chance: random.Random,
 ) -> str:
     rep_id, user, home = rep
@@ -214,7 +219,7 @@ def _line(
     suffix = base64.urlsafe_b64encode(chance.randbytes(16)).decode()[:21]
     values = (
         _id(chance), crowd.tenant_id, f"athos_call_{suffix}", f"ext_{suffix}", mode, "roleplay",
-        rep_id, agency_id, user, agency, *drill, "ma-full-sale", "Advanced", "{}",
+        rep_id, agency_id, user, agency, *drill, "Advanced", "{}",
         "Dolores Whitfield", chance.getrandbits(62), stage, "rep_ended", failure, 1, created, ended,
         started, ended, scored, 0, 0, "", "", "",
         chance.randint(0, 100) if stage == "scored" else r"\N",

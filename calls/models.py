@@ -422,14 +422,16 @@ class TranscriptLine(TenantRow):
 class TranscriptWords(TenantRow):
     """The words of a whole transcript, for searching; both sides together.
 
-    Row security would switch its index off, so it is used by the function `calls_saying` alone.
-    The tenant's id stands among the words: no other tenant's calls are looked at.
+    Row security would switch its index off, so it is used by the functions `calls_saying` and
+    `calls_said` alone. Beside the words stand the tenant's id, so that no other tenant's calls are
+    looked at, and labels of what the call is (the function `calls_labels`).
     """
 
     call = models.OneToOneField(
         Call, on_delete=models.CASCADE, related_name="words", db_constraint=False
     )
     words = SearchVectorField()
+    created_at = models.DateTimeField()  # the call's
 
     class Meta:
         indexes = [GinIndex(fields=["words"], name="transcript_words", fastupdate=False)]
@@ -713,6 +715,29 @@ class PracticeCheck(TenantRow):
                 include=["drill_key", "check_key", "asked", "met", "partly"],
                 name="practice_check_of_agency",
             ),
+        ]
+
+
+class PracticeTotal(TenantRow):
+    """How one check of a drill went on a day in the whole tenant: the `PracticeCheck`s' sum.
+
+    For who sees all agencies, for whom those are too many to be summed up for each page.
+    """
+
+    mode = models.CharField(max_length=4, choices=ApiKey.Mode)
+    day = models.DateField()
+    drill_key = models.CharField(max_length=100)
+    check_key = models.CharField(max_length=60)
+    asked = models.PositiveIntegerField()
+    met = models.PositiveIntegerField()
+    partly = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "mode", "day", "drill_key", "check_key"],
+                name="practice_total_once",
+            )
         ]
 
 

@@ -37,11 +37,13 @@ def scorecard_of(*, tenant_id: uuid.UUID, call_id: uuid.UUID) -> models.Scorecar
 def score_for_api(*, tenant_id: uuid.UUID, call_id: uuid.UUID) -> dict[str, Any] | None:
     """The `score` object of GET /calls/{callId}; None where the call has no scorecard."""
     card = scorecard_of(tenant_id=tenant_id, call_id=call_id)
-    if card is None:
-        return None
+    return score_json(card, overrides_of(card)) if card else None
+
+
+def score_json(card: models.Scorecard, history: Sequence[models.Override]) -> dict[str, Any]:
+    """The same of a scorecard, with all that managers said of it."""
     rubric = models.Rubric.objects.with_catalogue().get(pk=card.rubric_id)
-    verdicts = models.Verdict.objects.for_tenant(tenant_id).filter(scorecard=card)
-    history = overrides_of(card)
+    verdicts = models.Verdict.objects.for_tenant(card.tenant_id).filter(scorecard=card)
     holding = overrides_holding(history)
     final = history[-1] if history else card
     return {

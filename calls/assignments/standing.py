@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from django.db.models import Count, Max, Min, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models.functions import JSONObject
 
 from calls.assignments.giving import AssignmentNotFound
 from calls.assignments.schedule import due_end
@@ -180,31 +181,34 @@ def _assignees(reader: Reader) -> QuerySet[Assignee]:
 
 def standings_of(rows: QuerySet[Assignee]) -> list[Standing]:
     """Of these people. Needs the scope. What a rep keeps to themselves counts for nothing here."""
-    calls = _counted_calls()
-    passing = calls.filter(overall__gte=OuterRef("assignment__pass_mark"))
-    rows = rows.select_related("assignment", "rep").annotate(
-        attempts=Coalesce(_one(calls, Count("pk")), 0),
-        best=_one(calls, Max("overall")),
-        passed_at=_one(passing, Min("ended_at")),
-    )
+    rows = rows.select_related("assignment", "rep").annotate(told=_told())
     now = database_now()
-    return [
-        Standing(
-            assignment=row.assignment,
-            rep=row.rep,
-            attempts=row.attempts,
-            best=row.best,
-            passed_at=row.passed_at,
-            state=state_of(row.assignment, attempts=row.attempts, passed_at=row.passed_at, now=now),
-            mails=row.mails,
-        )
-        for row in rows.order_by("-assignment__created_at", "rep__external_id")
-    ]
+    found = rows.order_by("-assignment__created_at", "rep__external_id")
+    return [_standing(assignee, assignee.told, now) for assignee in found]
 
 
-def _counted_calls() -> QuerySet[Call]:
-    """Of the outer assignee: scored live calls of the drill since it was given."""
-    return Call.objects.filter(
+def _standing(assignee: Assignee, told: dict[str, Any] | None, now: datetime) -> Standing:
+    """`told` as `_told` brings it: None where nothing was practised."""
+    told = told or {"attempts": 0, "best": None, "passed_at": None}
+    attempts, at = told["attempts"], told["passed_at"]
+    passed_at = datetime.fromisoformat(at) if at else None
+    return Standing(
+        assignment=assignee.assignment,
+        rep=assignee.rep,
+        attempts=attempts,
+        best=told["best"],
+        passed_at=passed_at,
+        state=state_of(assignee.assignment, attempts=attempts, passed_at=passed_at, now=now),
+        mails=assignee.mails,
+    )
+
+
+def _told() -> Subquery:
+    """Of the outer assignee: how scored live calls of the drill went since it was given.
+
+    All at once: a busy rep's calls are many, and are read once only.
+    """
+    calls = Call.objects.filter(
         external_user_id=OuterRef("rep__external_id"),
         mode=ApiKey.Mode.LIVE,
         stage=Call.Stage.SCORED,
@@ -213,12 +217,12 @@ def _counted_calls() -> QuerySet[Call]:
         private=False,
         overall__isnull=False,
     )
-
-
-def _one(calls: QuerySet[Call], what: Count | Max | Min) -> Subquery:
-    """One value over all of them."""
-    grouped = calls.order_by().values("external_user_id").annotate(value=what)
-    return Subquery(grouped.values("value"))
+    passing = Q(overall__gte=OuterRef("assignment__pass_mark"))
+    told = JSONObject(
+        attempts=Count("pk"), best=Max("overall"), passed_at=Min("ended_at", filter=passing)
+    )
+    grouped = calls.order_by().values("external_user_id").annotate(told=told)
+    return Subquery(grouped.values("told"))
 
 
 def _row(assignment: Assignment, titles: dict[str, str], standings: Sequence[Standing]) -> Row:

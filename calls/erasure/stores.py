@@ -53,6 +53,7 @@ KEPT: Mapping[str, str] = {
     "calls_liveworker": "processes",
     "calls_practicecheck": "sums of a day, counted again without the calls that go",
     "calls_practiceday": "sums of a day, counted again without the calls that go",
+    "calls_practicetotal": "sums of a day, counted again without the calls that go",
     "calls_provider": "addresses and sealed keys of a tenant's engines",
     "calls_retentionround": "due times",
     "django_admin_log": "people who sign in to the dashboard",

@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,8 @@ from calls.history.listing import Reader
 from calls.history.recording_links import RecordingLink, recording_link_make
 from calls.models import Call, TranscriptLine
 from calls.models import Recording as RecordingRow
-from scoring.selectors import score_for_api
+from scoring.models import Override, Scorecard
+from scoring.selectors import overrides_of, score_json, scorecard_of
 from tenants.errors import AthosError
 from tenants.isolation import tenant_scope
 
@@ -25,12 +27,18 @@ class CallNotFound(AthosError):
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """A call with all that came of it. `score` is the API's object, None until there is one."""
+    """A call with all that came of it. `score` is the API's object, None until there is one.
+
+    `card` and `overrides` are what it was made of; `peaks` as in the row of the recording.
+    """
 
     call: Call
     lines: list[TranscriptLine]
     score: dict[str, Any] | None
     audio: RecordingLink | None
+    card: Scorecard | None = None
+    overrides: Sequence[Override] = ()
+    peaks: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +143,15 @@ def _found(call: Call | None) -> Call:
 
 def _record(call: Call) -> CallRecord:
     tenant_id, call_id = call.tenant_id, call.pk
-    link = None
-    if RecordingRow.objects.for_tenant(tenant_id).filter(call_id=call_id).exists():
-        link = recording_link_make(tenant_id=tenant_id, call_id=call_id)
+    recording = RecordingRow.objects.for_tenant(tenant_id).filter(call_id=call_id).first()
+    card = scorecard_of(tenant_id=tenant_id, call_id=call_id)
+    overrides = overrides_of(card) if card else []
     return CallRecord(
         call=call,
         lines=list(TranscriptLine.objects.for_tenant(tenant_id).filter(call_id=call_id)),
-        score=score_for_api(tenant_id=tenant_id, call_id=call_id),
-        audio=link,
+        score=score_json(card, overrides) if card else None,
+        audio=recording_link_make(tenant_id=tenant_id, call_id=call_id) if recording else None,
+        card=card,
+        overrides=overrides,
+        peaks=bytes(recording.peaks) if recording else b"",
     )

@@ -9,12 +9,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
-
 from calls.history.filters import Cursor
-from calls.history.listing import Reader
-from calls.history.search import CallSearch, after, narrowed, saying
-from calls.models import Call
+from calls.history.listing import Reader, calls_first
+from calls.history.search import NEWEST, CallSearch, after, narrowed, said_among
 from tenants.api import timestamp
 from tenants.services import audit
 
@@ -25,6 +22,7 @@ FIELDS = (
     "external_user_id", "rep__name", "external_agency_id", "agency__name", "drill_key",
     "difficulty", "persona_name", "overall",
 )  # fmt: skip
+_CREATED_AT = 1 + FIELDS.index("created_at")  # behind the row's own id
 HEADER = (
     "callId", "status", "reason", "mode", "createdAt", "startedAt", "endedAt", "durationSec",
     "scoredAt", "externalUserId", "repName", "externalAgencyId", "agencyName", "drillKey",
@@ -46,7 +44,7 @@ def export_begin(*, reader: Reader, search: CallSearch, actor: str) -> int:
             action="calls.export",
             details={"filters": sorted(search.query()), "mode": reader.mode},
         )
-        return narrowed(reader, search, []).order_by()[: MOST + 1].count()
+        return narrowed(reader, search, []).rows.order_by()[: MOST + 1].count()
 
 
 def export_batches(*, reader: Reader, search: CallSearch) -> Iterator[bytes]:
@@ -70,18 +68,18 @@ def _batch(
 ) -> tuple[list[tuple[Any, ...]], Cursor | None, int]:
     """The rows of the next `count` calls that say the words, and where they end."""
     with reader.scope():
-        rows = after(narrowed(reader, search, []), place).order_by("-created_at", "-id")
-        border = list(rows.values_list("created_at", "id")[count - 1 : count])
-        last = Cursor(border[0][0], border[0][0], border[0][1]) if border else None
-        found = _until(rows, last)
+        wanted = narrowed(reader, search, [])
+        found = calls_first(
+            after(wanted.rows, place).values_list("id", *FIELDS), NEWEST, count, wanted.agencies
+        )
+        last = None
+        if len(found) == count:
+            row_id, at = found[-1][0], found[-1][_CREATED_AT]
+            last = Cursor(at, at, row_id)
         if search.words:
-            found = saying(found, search.words)
-        values = [_row(row) for row in found.values_list(*FIELDS)[:count]]
-    return values, last, count if last else len(values)
-
-
-def _until(rows: QuerySet[Call], last: Cursor | None) -> QuerySet[Call]:
-    return rows if last is None else rows.filter(created_at__gte=last.at)
+            said = said_among([row[0] for row in found], search.words)
+            found = [row for row in found if row[0] in said]
+    return [_row(row[1:]) for row in found], last, count
 
 
 def _row(values: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -5,13 +5,15 @@ page reads little more of it than its own rows. `bench/calls_list.py` asserts th
 """
 
 import uuid
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from django.db import connection
 from django.db.models import Q, QuerySet
+from django_scopes import get_scope
 
 from calls.history.filters import CallFilters, Cursor
 from calls.models import Call
@@ -23,6 +25,7 @@ ROW = (
     "public_id", "source", "external_user_id", "external_agency_id", "drill_key", "started_at",
     "ended_at", "scored_at",
 )  # fmt: skip
+Row = TypeVar("Row")  # a call, or some of its columns
 SETTLED = """
     SELECT least(
         statement_timestamp() - interval '250 milliseconds',
@@ -46,9 +49,17 @@ class Reader:
     agencies: tuple[uuid.UUID, ...] = ()  # empty: all
     mode: str = "live"
 
-    def scope(self) -> AbstractContextManager[None]:
-        """The tenant's scope, limited as the reader is."""
-        return tenant_scope(self.tenant_id, agencies=self.agencies)
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """The tenant's scope, limited as the reader is. Several reads share one: where it is open
+        already, it is that one."""
+        around = get_scope()
+        mine = (self.tenant_id, tuple(self.agencies))
+        if (around.get("tenant"), tuple(around.get("agencies", ()))) == mine:
+            yield
+            return
+        with tenant_scope(self.tenant_id, agencies=self.agencies):
+            yield
 
     def calls(self) -> QuerySet[Call]:
         """The calls that this reader may see. Needs the scope."""
@@ -118,8 +129,11 @@ def _agencies(reader: Reader, filters: CallFilters) -> tuple[uuid.UUID, ...] | N
 
 
 def calls_first(
-    rows: QuerySet[Call], order: tuple[str, str], count: int, agencies: Sequence[uuid.UUID] | None
-) -> list[Call]:
+    rows: QuerySet[Call, Row],
+    order: tuple[str, str],
+    count: int,
+    agencies: Sequence[uuid.UUID] | None,
+) -> list[Row]:
     """The first in that order, of all or of some agencies.
 
     PostgreSQL would sort all rows of `agency_id IN (...)`, or walk past everybody else's. A part

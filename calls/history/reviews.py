@@ -1,15 +1,16 @@
 """What members and the rep said about a call, for its page."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from calls.history.detail import CallRecord
 from calls.history.listing import Reader
-from calls.models import Call, Comment, Dispute, Recording, Rescoring
+from calls.models import Call, Comment, Dispute, Rescoring
 from scoring.models import Override, Scorecard, Verdict
 from scoring.ports import Answer
-from scoring.selectors import overrides_of, scorecard_of
+from scoring.selectors import scorecard_of
 from tenants.models import User
 
 SCORECARDS_MOST = 50  # of one call, the newest
@@ -65,12 +66,11 @@ class Review:
     peaks: tuple[list[int], list[int]] | None = None  # 0..255, the rep's and the persona's
 
 
-def review_of(reader: Reader, call: Call, *, user_id: uuid.UUID) -> Review:
+def review_of(reader: Reader, record: CallRecord, *, user_id: uuid.UUID) -> Review:
     """Of a call that the reader may see."""
+    call, card, history = record.call, record.card, record.overrides
     tenant_id = call.tenant_id
     with reader.scope():
-        card = scorecard_of(tenant_id=tenant_id, call_id=call.pk)
-        history = overrides_of(card) if card else []
         comments = list(Comment.objects.for_tenant(tenant_id).filter(call=call))
         version = card.version if card else 0
         disputes = list(
@@ -78,15 +78,14 @@ def review_of(reader: Reader, call: Call, *, user_id: uuid.UUID) -> Review:
         )
         names = _names([*history], [*comments], [*disputes])
         cards = Scorecard.objects.for_tenant(tenant_id).filter(call=call, version__lt=version)
-        recording = Recording.objects.for_tenant(tenant_id).filter(call=call).first()
         return Review(
             seen=f"{version}.{len(history)}" if card else "",
             changes=_changes(card, history, names),
             comments=tuple(_said(comment, names, user_id) for comment in comments),
             disputes=tuple(_disagreement(one, names) for one in disputes),
-            earlier=tuple(cards.order_by("-version")[:SCORECARDS_MOST]),
+            earlier=tuple(cards.order_by("-version")[:SCORECARDS_MOST]) if version > 1 else (),
             rescoring=Rescoring.objects.for_tenant(tenant_id).filter(call=call).first(),
-            peaks=_peaks(recording),
+            peaks=_peaks(record.peaks),
         )
 
 
@@ -113,7 +112,7 @@ def _names(
 
 
 def _changes(
-    card: Scorecard | None, history: list[Override], names: dict[str, str]
+    card: Scorecard | None, history: Sequence[Override], names: dict[str, str]
 ) -> tuple[Change, ...]:
     if card is None or not history:
         return ()
@@ -154,7 +153,6 @@ def _disagreement(dispute: Dispute, names: dict[str, str]) -> Disagreement:
     )
 
 
-def _peaks(recording: Recording | None) -> tuple[list[int], list[int]] | None:
-    loud = bytes(recording.peaks) if recording else b""
+def _peaks(loud: bytes) -> tuple[list[int], list[int]] | None:
     half = len(loud) // 2
     return (list(loud[:half]), list(loud[half:])) if half else None

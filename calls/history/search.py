@@ -1,35 +1,42 @@
 """Calls for people: found by whom, what, when, how well, and by words that were said.
 
 A page costs the same with a million calls: each filter has an index behind the order, or finds its
-page on the way. Words are looked for in the newest calls first, one by one; only where those are
-not enough, the whole index is asked, through `calls_saying`, because row security switches it off.
+page on the way. Words are looked for in the newest calls first, one by one (`calls_said`); where
+those are not enough, the words' index is asked for older ones (`calls_saying`). Both are functions
+that keep to the scope's tenant and agencies, because row security would switch the index off.
 """
 
 import hashlib
 import json
+import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from django.contrib.postgres.search import SearchQuery
 from django.db import OperationalError, connection
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 
 from calls.history.filters import Cursor
 from calls.history.listing import Page, Reader, calls_first, calls_of_mode
-from calls.models import Call, Drill, TranscriptWords
+from calls.models import Call, Drill
 from tenants.errors import AthosError
 from tenants.isolation import CATALOGUE
 from tenants.models import Agency, Rep
 
 LONGEST = 200  # characters of a filter
 REPS_MOST = 200  # that a part of a name may stand for
-NEAR = 1_500  # of the newest calls that match otherwise, looked at one by one
+NEAR = 1_000  # of the newest calls that match otherwise, looked at one by one
 FAR_MOST = 20_000  # calls that the index gives for words, the newest
+FAR_FIRST = timedelta(days=31)  # how far back it is asked first; then as far as that was thin
+FAR_BATCH = 500  # of those, whose other filters are looked at together
+LABELLED_MONTHS = 24  # in one question to the index; a longer time has no months
 CHOICES_MOST = 500  # agencies and drills to choose from
 SEARCH_SECONDS = 5  # then a search gives up
+NEWEST = ("-created_at", "-id")
+FIRST_DAY, LONGEST_AGO = date(2000, 1, 1), timedelta(days=365_000)
+KEY = re.compile(r"[a-z0-9-]{1,100}")
 OPEN, FAILED = "open", "failed"
 STAGES = {"scored": "Scored", OPEN: "Not yet scored", FAILED: "Not scored"}
 
@@ -147,8 +154,9 @@ def calls_search(
     try:
         with reader.scope():
             _give_up_in_time()
-            rows = after(narrowed(reader, search, notes), place)
-            found = _page(reader, rows, search, limit + 1, place, notes)
+            wanted = narrowed(reader, search, notes)
+            rows = after(wanted.rows, place)
+            found = _page(rows, wanted, search, limit + 1, notes, mode=reader.mode)
             spoken = _spoken(reader, search.words, [call.pk for call in found[:limit]])
             choices = _choices(reader) if choosing else Choices()
     except OperationalError as slow:
@@ -163,21 +171,35 @@ def calls_search(
     return Found(Page(page, more), spoken, tuple(notes), choices)
 
 
-def narrowed(reader: Reader, search: CallSearch, notes: list[str]) -> QuerySet[Call]:
-    """The reader's calls by all filters but the words. Needs the scope."""
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """The reader's calls by all filters but the words; None: of all agencies, of all reps."""
+
+    rows: QuerySet[Call]
+    agencies: tuple[uuid.UUID, ...] | None
+    reps: tuple[uuid.UUID, ...] | None
+
+
+def narrowed(reader: Reader, search: CallSearch, notes: list[str]) -> Narrowed:
+    """Needs the scope."""
     rows = calls_of_mode(reader).filter(**_plain(search))
     if search.words:  # what was said in private is not to be found
         rows = rows.filter(private=False)
     agencies = _agencies(reader, search)
     if agencies is not None:
         rows = rows.filter(agency_id__in=agencies)
-    if search.rep:
-        rows = rows.filter(rep_id__in=_reps(reader, search.rep, notes))
-    if search.stage == FAILED:
+    reps = _reps(reader, search.rep, notes) if search.rep else None
+    if reps is not None:
+        rows = rows.filter(rep_id__in=reps)
+    return Narrowed(_of_stage(rows, search.stage), agencies, reps)
+
+
+def _of_stage(rows: QuerySet[Call], stage: str) -> QuerySet[Call]:
+    if stage == FAILED:
         return rows.filter(~Q(stage="scored"), Q(stage="failed") | ~Q(failure=""))
-    if search.stage == OPEN:
+    if stage == OPEN:
         return rows.filter(~Q(stage__in=["scored", "failed"]), failure="")
-    return rows.filter(stage="scored") if search.stage else rows
+    return rows.filter(stage="scored") if stage else rows
 
 
 def after(rows: QuerySet[Call], place: Cursor | None) -> QuerySet[Call]:
@@ -188,12 +210,11 @@ def after(rows: QuerySet[Call], place: Cursor | None) -> QuerySet[Call]:
     return rows.filter(Q(created_at__lt=place.at) | same, created_at__lte=place.at)
 
 
-def saying(rows: QuerySet[Call], words: str) -> QuerySet[Call]:
-    """Those in which the words were said, each looked at by itself: for few rows."""
-    asked = SearchQuery(words, config="pg_catalog.english", search_type="websearch")
-    own = TranscriptWords.objects.filter(call_id=OuterRef("pk"))
-    # `[:1]` keeps the planner from reading all transcripts at once
-    return rows.annotate(said=Exists(own.filter(words=asked)[:1])).filter(said=True)
+def said_among(call_ids: Sequence[uuid.UUID], words: str) -> set[uuid.UUID]:
+    """Those of a few calls in which the words were said. Needs the scope."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT calls_said(%s, %s)", [words, list(call_ids)])
+        return {call_id for (call_id,) in cursor.fetchall()}
 
 
 def choices_of(reader: Reader) -> Choices:
@@ -237,64 +258,106 @@ def _agencies(reader: Reader, search: CallSearch) -> tuple[uuid.UUID, ...] | Non
     return tuple(set(found) & set(reader.agencies)) if reader.agencies else found
 
 
-def _reps(reader: Reader, text: str, notes: list[str]) -> list[uuid.UUID]:
+def _reps(reader: Reader, text: str, notes: list[str]) -> tuple[uuid.UUID, ...]:
     named = Q(external_id__icontains=text) | Q(name__icontains=text)
     rows = Rep.objects.for_tenant(reader.tenant_id).filter(named)
     rows = rows.annotate(exact=Q(external_id=text)).order_by("-exact")
     rows_found = list(rows.values_list("pk", "exact")[: REPS_MOST + 1])
     if rows_found and rows_found[0][1]:
-        return [rows_found[0][0]]
-    found = [rep_id for rep_id, _ in rows_found]
+        return (rows_found[0][0],)
+    found = tuple(rep_id for rep_id, _ in rows_found)
     if len(found) > REPS_MOST:
         notes.append(f"More than {REPS_MOST} reps are called so; not all are shown. Write more.")
     return found[:REPS_MOST]
 
 
 def _page(
-    reader: Reader,
     rows: QuerySet[Call],
+    wanted: Narrowed,
     search: CallSearch,
     count: int,
-    place: Cursor | None,
     notes: list[str],
+    *,
+    mode: str,
 ) -> list[Call]:
     titles = Prefetch("drill", Drill.objects.with_catalogue().only("title"))
-    rows = rows.prefetch_related("rep", "agency", titles)
-    order = ("-created_at", "-id")
+    whole = rows.prefetch_related("rep", "agency", titles)
     if not search.words:
-        return calls_first(rows, order, count, _agencies(reader, search))
-    border = rows.order_by(*order).values_list("created_at", flat=True)[NEAR : NEAR + 1].first()
-    near = rows if border is None else rows.filter(created_at__gt=border)
-    found = list(saying(near, search.words).order_by(*order)[:count])
-    if len(found) == count or border is None:
-        return found
-    ids = _far(reader, search.words, before=place.at if place else None)
-    if len(ids) == FAR_MOST:
-        notes.append(f"Only the newest {FAR_MOST:,} calls with these words were looked at.")
-    return list(rows.filter(pk__in=ids).order_by(*order)[:count])
+        return calls_first(whole, NEWEST, count, wanted.agencies)
+    near = calls_first(rows.values_list("id", "created_at"), NEWEST, NEAR, wanted.agencies)
+    said = said_among([call_id for call_id, _ in near], search.words)
+    found = [call_id for call_id, _ in near if call_id in said][:count]
+    if len(found) < count and len(near) == NEAR:
+        last_id, last_at = near[-1]
+        older = after(rows, Cursor(last_at, last_at, last_id))
+        for batch in _far(wanted, search, last_at, notes, mode=mode):
+            matching = older.filter(pk__in=batch).order_by(*NEWEST).values_list("pk", flat=True)
+            found += matching[: count - len(found)]
+            if len(found) == count:
+                break
+    return list(whole.filter(pk__in=found).order_by(*NEWEST))
 
 
-def _far(reader: Reader, words: str, *, before: datetime | None) -> list[uuid.UUID]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT calls_saying(%s, %s, coalesce(%s, 'infinity'::timestamptz), %s)",
-            [words, reader.mode, before, FAR_MOST],
-        )
-        return [call_id for (call_id,) in cursor.fetchall()]
+def _far(
+    wanted: Narrowed, search: CallSearch, before: datetime, notes: list[str], *, mode: str
+) -> Iterator[list[uuid.UUID]]:
+    """What the words' index knows of these calls, the newest first, at most FAR_MOST.
+
+    By stretches of time, each at least twice as long as the one before, and so long that no more
+    than are left are to be expected: a word that all say is looked for in one month only, one that
+    nobody says in all years at once.
+    """
+    earliest = _midnight(search.first_day or FIRST_DAY)
+    left, span = FAR_MOST, FAR_FIRST
+    while left > 0:
+        since = max(before - span, earliest)
+        labels = _labels(wanted, search, mode=mode, since=since, before=before)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT calls_saying(%s, %s, %s, %s, %s)",
+                [search.words, labels, since, before, left],
+            )
+            ids = [call_id for (call_id,) in cursor.fetchall()]
+        for begin in range(0, len(ids), FAR_BATCH):
+            yield ids[begin : begin + FAR_BATCH]
+        if since == earliest:
+            return
+        left -= len(ids)
+        before = since - timedelta(microseconds=1)
+        span = min(LONGEST_AGO, span * max(2, left / max(1, len(ids))))
+    notes.append(f"Only the newest {FAR_MOST:,} calls with these words were looked at.")
+
+
+def _labels(
+    wanted: Narrowed, search: CallSearch, *, mode: str, since: datetime, before: datetime
+) -> str:
+    """What `calls_labels` wrote beside the words, as a query. Nothing that somebody typed."""
+    months = before.year * 12 + before.month - since.year * 12 - since.month + 1
+    groups: dict[str, Sequence[object]] = {"mode": [mode]}
+    if months <= LABELLED_MONTHS:
+        last = before.year * 12 + before.month - 1
+        numbers = range(last - months + 1, last + 1)
+        groups["month"] = [f"{number // 12:04}-{number % 12 + 1:02}" for number in numbers]
+    if KEY.fullmatch(search.drill):
+        groups["drill"] = [search.drill]
+    groups |= {"rep": wanted.reps or (), "agency": wanted.agencies or ()}
+    quoted = [[f"'{kind}:{one}'" for one in values] for kind, values in groups.items() if values]
+    return " & ".join(f"({' | '.join(labels)})" for labels in quoted)
 
 
 _SPOKEN = """
-    SELECT DISTINCT ON (call_id) call_id, start_time, ts_headline(
-        'pg_catalog.english', text, asked.one,
-        'StartSel=\x02, StopSel=\x03, MaxWords=24, MinWords=12'
+    SELECT call_id, start_time, ts_headline(
+        'pg_catalog.english', text, one, 'StartSel=\x02, StopSel=\x03, MaxWords=24, MinWords=12'
     )
-    FROM calls_transcriptline, (
+    FROM (
         SELECT replace(websearch_to_tsquery('pg_catalog.english', %s)::text, '&', '|')::tsquery
             AS one
-    ) AS asked
-    WHERE tenant_id = %s AND call_id = ANY(%s)
-        AND to_tsvector('pg_catalog.english', text) @@ asked.one
-    ORDER BY call_id, number
+    ) AS asked, unnest(%s::uuid[]) AS wanted (id), LATERAL (
+        SELECT call_id, start_time, text FROM calls_transcriptline
+        WHERE tenant_id = %s AND call_id = wanted.id
+            AND to_tsvector('pg_catalog.english', text) @@ one
+        ORDER BY number LIMIT 1
+    ) AS first
 """
 
 
@@ -303,7 +366,7 @@ def _spoken(reader: Reader, words: str, call_ids: Sequence[uuid.UUID]) -> dict[u
     if not words or not call_ids:
         return {}
     with connection.cursor() as cursor:
-        cursor.execute(_SPOKEN, [words, reader.tenant_id, list(call_ids)])
+        cursor.execute(_SPOKEN, [words, list(call_ids), reader.tenant_id])
         return {row[0]: Spoken(round(row[1], 2), _parts(row[2])) for row in cursor.fetchall()}
 
 

@@ -12,7 +12,7 @@ from django.db.models import Case, Count, Exists, F, Model, OuterRef, Q, QuerySe
 
 from calls.history.filters import CallFilters
 from calls.history.listing import Reader, calls_scored
-from calls.models import Call, Drill, PracticeCheck, PracticeDay, RepStanding
+from calls.models import Call, Drill, PracticeCheck, PracticeDay, PracticeTotal, RepStanding
 from scoring.models import Override, Scorecard
 from tenants.isolation import CATALOGUE
 from tenants.models import Agency, Rep
@@ -193,7 +193,10 @@ def _by_day(reader: Reader, first: date, agency: Agency | None) -> dict[date, Su
 
 def _weakest(reader: Reader, period: Period, agency: Agency | None) -> list[WeakCheck]:
     """Those with the smallest share met, a half for partly, of those asked often enough."""
-    rows = _of(PracticeCheck.objects.for_tenant(reader.tenant_id), reader, agency)
+    checks = _of(PracticeCheck.objects.for_tenant(reader.tenant_id), reader, agency)
+    whole = agency is None and not reader.agencies
+    totals = PracticeTotal.objects.for_tenant(reader.tenant_id).filter(mode=reader.mode)
+    rows: QuerySet[PracticeTotal] | QuerySet[PracticeCheck] = totals if whole else checks
     share = (F("yes") + F("half") * 0.5) / F("n")
     found = list(
         rows.filter(day__gte=period.first)
@@ -203,7 +206,7 @@ def _weakest(reader: Reader, period: Period, agency: Agency | None) -> list[Weak
         .order_by(share, "check_key")[:WEAKEST]
     )
     newest = [
-        rows.filter(drill_key=row["drill_key"], check_key=row["check_key"])
+        checks.filter(drill_key=row["drill_key"], check_key=row["check_key"])
         .order_by("-day")
         .values_list("drill_key", "check_key", "title")[:1]
         for row in found

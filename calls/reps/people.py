@@ -2,12 +2,11 @@
 
 import json
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django_scopes import get_scope
 
 from calls.history.listing import Reader
 from calls.models import Call
@@ -48,16 +47,9 @@ class RepPage:
     next_cursor: str | None
 
 
-@contextmanager
-def reading(reader: Reader) -> Iterator[None]:
-    """The reader's scope; where it is open already, that one. Several reads then share one."""
-    scoped = get_scope()
-    mine = (reader.tenant_id, tuple(reader.agencies))
-    if (scoped.get("tenant"), tuple(scoped.get("agencies", ()))) == mine:
-        yield
-        return
-    with reader.scope():
-        yield
+def reading(reader: Reader) -> AbstractContextManager[None]:
+    """The reader's scope; several reads share one."""
+    return reader.scope()
 
 
 def rep_get(*, reader: Reader, public_id: str) -> Rep:

@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import Now
 
-from calls.models import Call, PracticeCheck, PracticeDay, RepStanding
+from calls.models import Call, PracticeCheck, PracticeDay, PracticeTotal, RepStanding
 from tenants.isolation import tenant_scope
 from tenants.models import Rep
 from work.claims import Claim
@@ -53,6 +53,18 @@ _CHECKS = """
         AND held.stage = 'scored' AND held.overall IS NOT NULL
         AND told.counts AND told.answer <> 'not_applicable'
     GROUP BY told.check_key
+"""
+# One of these at a time for a day and a drill: who comes later sees what the other has counted.
+_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+_TOTALS = """
+    INSERT INTO calls_practicetotal (
+        id, tenant_id, mode, day, drill_key, check_key, asked, met, partly
+    )
+    SELECT gen_random_uuid(), tenant_id, mode, day, drill_key, check_key, sum(asked), sum(met),
+        sum(partly)
+    FROM calls_practicecheck
+    WHERE tenant_id = %(tenant)s AND mode = %(mode)s AND day = %(day)s AND drill_key = %(drill)s
+    GROUP BY tenant_id, mode, day, drill_key, check_key
 """
 _DAYS = """
     INSERT INTO calls_practiceday (
@@ -156,6 +168,12 @@ def _checks_count(day: PracticeDay, begin: datetime, end: datetime) -> None:
     }
     with connection.cursor() as cursor:
         cursor.execute(_CHECKS, values)
+        same = f"practice {day.tenant_id} {day.mode} {day.day} {day.drill_key}"
+        cursor.execute(_ONE_AT_A_TIME, [same])
+        PracticeTotal.objects.for_tenant(day.tenant_id).filter(
+            mode=day.mode, day=day.day, drill_key=day.drill_key
+        ).delete()
+        cursor.execute(_TOTALS, values)
 
 
 def _standing_count(call: Call) -> None:

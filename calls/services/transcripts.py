@@ -16,12 +16,16 @@ from work.claims import Claim
 
 LONGEST_SEARCHED = 500_000  # characters; PostgreSQL's own limit is 1 MiB of words
 _WORDS = """
-    INSERT INTO calls_transcriptwords (id, tenant_id, call_id, words)
-    SELECT %s, tenant_id, call_id,
-        to_tsvector('pg_catalog.english', left(string_agg(text, ' ' ORDER BY number), %s))
-            || array_to_tsvector(ARRAY[tenant_id::text])
-    FROM calls_transcriptline WHERE tenant_id = %s AND call_id = %s
-    GROUP BY tenant_id, call_id
+    INSERT INTO calls_transcriptwords (id, tenant_id, call_id, created_at, words)
+    SELECT %(id)s, call.tenant_id, call.id, call.created_at,
+        to_tsvector('pg_catalog.english', left(string_agg(text, ' ' ORDER BY number), %(most)s))
+            || array_to_tsvector(call.tenant_id::text || calls_labels(
+                call.mode, call.created_at, call.drill_key, call.rep_id, call.agency_id
+            ))
+    FROM calls_call AS call JOIN calls_transcriptline AS line
+        ON line.tenant_id = call.tenant_id AND line.call_id = call.id
+    WHERE call.tenant_id = %(tenant)s AND call.id = %(call)s
+    GROUP BY call.id
 """
 
 
@@ -76,7 +80,8 @@ def words_keep(*, call: Call) -> None:
     """Make the call's transcript searchable, as it is now. Needs the tenant's scope."""
     TranscriptWords.objects.filter(call_id=call.pk).delete()
     with connection.cursor() as cursor:
-        cursor.execute(_WORDS, [uuid.uuid4(), LONGEST_SEARCHED, call.tenant_id, call.pk])
+        values: dict[str, Any] = {"id": uuid.uuid4(), "most": LONGEST_SEARCHED}
+        cursor.execute(_WORDS, values | {"tenant": call.tenant_id, "call": call.pk})
 
 
 def _recording_keep(call: Call, recording: RecordingFile | None) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import csv
 import io
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -15,6 +15,7 @@ from calls.history.exporting import HEADER, export_batches
 from calls.history.listing import Reader
 from calls.history.search import CallSearch, calls_search, search_parse
 from calls.models import Call
+from calls.services.transcripts import words_keep
 from calls.tests.making import make_drill, make_integrator
 from calls.tests.making_calls import add_scorecard, add_transcript, make_call
 from calls.tests.test_call_pages import manager_of, shown
@@ -95,24 +96,66 @@ def test_words_are_found_far_back_too(acme, monkeypatch):
     assert len(pages) == len(set(pages)) == 4
 
 
-def test_the_database_function_keeps_to_tenant_agencies_and_mode(acme):
+def test_the_database_functions_keep_to_tenant_and_agencies(acme):
     stranger = make_integrator("Stranger")
     mine = said(acme.tenant, "A giraffe.", agency="chicago")
-    said(acme.tenant, "A giraffe.", user="kim", agency="boston")
+    other = said(acme.tenant, "A giraffe.", user="kim", agency="boston")
     theirs = said(stranger.tenant, "A giraffe.")
+    calls = [mine.pk, other.pk, theirs.pk]
 
-    def ask() -> set:
+    def ask(narrowed: str = "", words: str = "giraffe") -> set:
+        since, before = datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
         with connection.cursor() as cursor:
-            cursor.execute("SELECT calls_saying('giraffe', 'live', 'infinity', 10)")
-            return {row[0] for row in cursor.fetchall()}
+            asked = [words, narrowed, since, before, 10]
+            cursor.execute("SELECT calls_saying(%s, %s, %s, %s, %s)", asked)
+            far = {row[0] for row in cursor.fetchall()}
+        assert narrowed or searching.said_among(calls, words) == far
+        return far
 
     with tenant_scope(acme.tenant.pk):
         chicago = Agency.objects.get(external_id="chicago").pk
-        assert len(ask()) == 2
+        assert ask() == {mine.pk, other.pk}
+        assert ask(f"'agency:{other.agency_id}'") == {other.pk}
+        assert ask(f"'rep:{mine.rep_id}' & 'mode:live'") == {mine.pk}
+        assert ask(f"'{stranger.tenant.pk}'") == ask(words="the") == set()
     with tenant_scope(acme.tenant.pk, agencies=[chicago]):
-        assert ask() == {mine.pk}
+        assert ask() == ask(words="-zebra") == {mine.pk}
+        assert ask(f"'agency:{other.agency_id}'") == set()
     with tenant_scope(stranger.tenant.pk):
         assert ask() == {theirs.pk}
+
+
+def test_far_back_filters_narrow_and_each_stretch_of_time_is_looked_at_once(acme, monkeypatch):
+    monkeypatch.setattr(searching, "NEAR", 1)
+    monkeypatch.setattr(searching, "FAR_BATCH", 2)
+    now = datetime(2026, 6, 15, 12, tzinfo=UTC)
+    calls = []
+    for days in (0, 1, 31, 32, 40, 400, 3_000):
+        call = said(acme.tenant, "A giraffe.", agency="chicago" if days % 2 else "boston")
+        with tenant_scope(acme.tenant.pk):
+            Call.objects.filter(pk=call.pk).update(created_at=now - timedelta(days=days))
+            call.refresh_from_db()
+            words_keep(call=call)
+        calls.append(call)
+    kim = said(acme.tenant, "A giraffe.", user="kim")
+    with tenant_scope(acme.tenant.pk):
+        Call.objects.filter(pk=kim.pk).update(drill_key="own-drill")
+
+    def search(**asked) -> list:
+        asked = CallSearch(words="giraffe", **asked)
+        reader = Reader(acme.tenant.pk)
+        return [c.pk for c in calls_search(reader=reader, search=asked, limit=25).page.calls]
+
+    ours = [call.pk for call in calls]
+    assert search(rep="rep_8842") == search(drill="ma-full-sale") == ours
+    assert search(agency="boston") == [c.pk for c in calls if c.external_agency_id == "boston"]
+    assert search(first_day=date(2026, 5, 15), last_day=date(2026, 6, 14)) == ours[1:3]
+    monkeypatch.setattr(searching, "FAR_MOST", 3)
+    found = calls_search(
+        reader=Reader(acme.tenant.pk), search=CallSearch(words="giraffe"), limit=25
+    )
+    assert [call.pk for call in found.page.calls] == [kim.pk, *ours[:2]]  # kim's is looked at twice
+    assert found.notes == ("Only the newest 3 calls with these words were looked at.",)
 
 
 def test_each_filter_narrows(acme):

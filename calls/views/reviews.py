@@ -100,10 +100,12 @@ def _page(
 ) -> HttpResponse:
     """`kept` is a form that was refused: what was typed stays."""
     reader = reader_of(member)
-    record = _found(member, call_id)
-    call = record.call
-    nothing = Review(seen="")  # what a rep keeps to themselves is nobody's to review
-    review = nothing if call.private else review_of(reader, call, user_id=member.user_id)
+    with reader.scope():
+        record = _found(member, call_id)
+        call = record.call
+        latency = call_latency(reader=reader, call_id=call.pk)
+        nothing = Review(seen="")  # what a rep keeps to themselves is nobody's to review
+        review = nothing if call.private else review_of(reader, record, user_id=member.user_id)
     result = presenting.result_of(
         record,
         rep_name=call.rep.name or call.external_user_id,
@@ -115,7 +117,7 @@ def _page(
         "failure": presenting.failure_of(call),
         "ending": presenting.ENDINGS.get(call.end_reason, ""),
         "result": result,
-        "latency": presenting.latency_figures_of(call_latency(reader=reader, call_id=call.pk)),
+        "latency": presenting.latency_figures_of(latency),
         "versions": (record.score or {}).get("versions"),
         "deliveries": deliveries_of(tenant=member.tenant_id, subject_id=call.pk),
         "review": review,

@@ -69,7 +69,7 @@ def bed_make() -> Bed:
             full.agencies[name] = Agency.objects.create(
                 tenant=full.tenant, external_id=name, name=f"Harbor {name.title()}"
             )
-    _member(full, LIMITED, MANAGER, [full.agencies["north"].pk])
+    member_add(full, LIMITED, MANAGER, [full.agencies["north"].pk])
     _calls(full)
     return Bed(full, empty, stranger)
 
@@ -77,11 +77,11 @@ def bed_make() -> Bed:
 def _side(name: str) -> Side:
     side = Side(make_integrator(name).tenant)
     for role in (OWNER, MANAGER, ANALYST, DEVELOPER):
-        _member(side, role, role, [])
+        member_add(side, role, role, [])
     return side
 
 
-def _member(side: Side, kind: str, role: str, agencies: list[uuid.UUID]) -> None:
+def member_add(side: Side, kind: str, role: str, agencies: list[uuid.UUID]) -> None:
     user = User.objects.create(email=f"{kind}-{uuid.uuid4().hex[:8]}@example.com")
     with tenant_scope(side.tenant.pk):
         Membership.objects.create(tenant=side.tenant, user=user, role=role, agencies=agencies)

@@ -33,6 +33,7 @@ from calls.models import (
     LiveWorker,
     PracticeCheck,
     PracticeDay,
+    PracticeTotal,
     RecordingPart,
     RepStanding,
     Rescoring,
@@ -303,6 +304,8 @@ def _counted(call: Call) -> None:
     PracticeCheck.objects.create(
         **row, **drill, practice_day=day, check_key="x", title="x", asked=5, met=0, partly=0
     )
+    whole = {"tenant_id": call.tenant_id, "mode": call.mode, **drill, "check_key": "x"}
+    PracticeTotal.objects.get_or_create(**whole, defaults={"asked": 5, "met": 0, "partly": 0})
     RepStanding.objects.create(
         **row, rep_id=call.rep_id, last_at=timezone.now(), scores=[9] * 8, lately=9, before=90
     )
