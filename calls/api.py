@@ -15,6 +15,8 @@ from calls.history.filters import CallFilters, limit_parse
 from calls.history.listing import Reader, calls_scored
 from calls.history.outputs import call_detail, call_row
 from calls.models import Call
+from calls.reps.editing import LONGEST_EMAIL, email_checked, text_checked
+from calls.services.people import RepTold
 from calls.services.session_jwt import InvalidToken
 from calls.services.tokens import (
     FILTERS,
@@ -57,6 +59,7 @@ class SessionMintApi(ApiView):
             external_user_id=text_field(body, "externalUserId"),
             external_agency_id=text_field_or_none(body, "externalAgencyId"),
             consent=_consent(body),
+            told=_told(body),
         )
         return Response({"token": minted.token, "expiresAt": timestamp(minted.expires_at)})
 
@@ -162,6 +165,22 @@ def _consent(body: dict[str, Any]) -> ConsentStated | None:
         raise InvalidRequest("consent must be an object.", details={"field": "consent"})
     version = text_field(stated, "version", longest=100)
     return ConsentStated(version, _consented_at(text_field_or_none(stated, "at", longest=40)))
+
+
+def _told(body: dict[str, Any]) -> RepTold | None:
+    """Who the rep is, as the integrator says; None: it says nothing."""
+    told = body.get("rep")
+    if told is None:
+        return None
+    if not isinstance(told, dict):
+        raise InvalidRequest("rep must be an object.", details={"field": "rep"})
+    name, team = (text_field_or_none(told, field, within="rep.") for field in ("name", "team"))
+    email = text_field_or_none(told, "email", longest=LONGEST_EMAIL, within="rep.")
+    return RepTold(
+        name=text_checked(name or "", "rep.name"),
+        email=email_checked(email or "", "rep.email"),
+        team=text_checked(team or "", "rep.team"),
+    )
 
 
 def _consented_at(text: str | None) -> datetime:

@@ -9,6 +9,7 @@ from calls.history.detail import CallNotFound
 from calls.history.filters import DEFAULT_LIMIT, LONGEST_CURSOR, MAX_LIMIT, SOURCES
 from calls.history.outputs import CONSENT_SOURCES
 from calls.models import Call, Turn
+from calls.reps.editing import LONGEST, LONGEST_EMAIL
 from calls.services.session_jwt import InvalidToken, TokenExpired
 from calls.services.tokens import DrillNotFound, TokenAlreadyUsed
 from scoring.openapi import SCORE_EXAMPLE
@@ -67,6 +68,18 @@ _ROW: dict[str, Schema] = {
     "scoredAt": moment("When the score was there."),
 }
 
+
+def _line(description: str) -> Schema:
+    """A text that people read: one line, not blank."""
+    plain = r"[^\x00-\x1f\x7f-\x9f]*"
+    return text(
+        description,
+        minLength=1,
+        maxLength=LONGEST,
+        pattern=rf"^{plain}[^\s\x00-\x1f\x7f-\x9f]{plain}$",
+    )
+
+
 SHAPES: dict[str, Schema] = {
     "SessionTokenRequest": obj(
         "For whom a token is wanted. Names are trimmed.",
@@ -75,9 +88,26 @@ SHAPES: dict[str, Schema] = {
             "externalAgencyId": nullable(
                 name_text("Your name of the rep's agency: a label and a filter.")
             ),
+            "rep": nullable(ref("RepTold")),
             "consent": nullable(ref("ConsentStated")),
         },
-        optional=("externalAgencyId", "consent"),
+        optional=("externalAgencyId", "rep", "consent"),
+    ),
+    "RepTold": obj(
+        "Who the rep is, for the people who look at the dashboard. It is in no token, and comes"
+        " back nowhere in this API. What somebody wrote in the dashboard stays.",
+        {
+            "name": nullable(_line("What people call the rep.")),
+            "email": nullable(
+                text(
+                    "Where reminders of assigned drills go.",
+                    format="email",
+                    maxLength=LONGEST_EMAIL,
+                )
+            ),
+            "team": nullable(_line("A group within the agency.")),
+        },
+        optional=("name", "email", "team"),
     ),
     "ConsentStated": obj(
         "That the rep agreed to be recorded, transcribed and scored, on a page of yours. Our own"
@@ -256,6 +286,11 @@ MINT = Operation(
             "externalAgencyId": "agency_chicago",
         },
         "A rep": {"externalUserId": "rep_8842"},
+        "A rep with a name": {
+            "externalUserId": "rep_8842",
+            "externalAgencyId": "agency_chicago",
+            "rep": {"name": "Sam Carter", "email": "sam@example.com", "team": "Blue"},
+        },
         "A rep who agreed on your page": {
             "externalUserId": "rep_8842",
             "consent": {"version": "2026-05", "at": "2026-06-05T14:38:51.000Z"},

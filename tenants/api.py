@@ -166,11 +166,17 @@ def text_field(body: dict[str, Any], name: str, *, longest: int = 200) -> str:
     return text
 
 
-def text_field_or_none(body: dict[str, Any], name: str, *, longest: int = 200) -> str | None:
-    """An optional text, trimmed; null is the same as left out, blank is refused."""
+def text_field_or_none(
+    body: dict[str, Any], name: str, *, longest: int = 200, within: str = ""
+) -> str | None:
+    """An optional text, trimmed; null is the same as left out, blank is refused.
+
+    `within` names the object that the field is in, as a refusal tells it: "rep.".
+    """
     value = body.get(name)
     if value is None:
         return None
+    name = within + name
     if not isinstance(value, str):
         raise InvalidRequest(f"{name} must be a string.", details={"field": name})
     text = value.strip()

@@ -147,6 +147,8 @@ class Rep(TenantRow):
     name = models.CharField(max_length=200, blank=True)
     email = models.EmailField(blank=True)
     team = models.CharField(max_length=200, blank=True)
+    # Those of name, email and team that the integrator told and no person has changed since.
+    told = ArrayField(models.CharField(max_length=5), default=list, db_default=[], blank=True)
     reminders_stopped_at = models.DateTimeField(null=True, blank=True)  # by the rep: no more mails
     # Made by a call with a test key, and seen nowhere else since: no part of the live lists.
     sandbox_only = models.BooleanField(default=False, db_default=False)

@@ -82,12 +82,13 @@ class Person:
     def row(self) -> QuerySet[Rep]:
         """The rep's own row, if this key may remove it.
 
-        It belongs to both modes. A test key takes it only if it holds nothing but the name, which
-        the next real call writes again; a key limited to agencies only if it is in one of them.
+        It belongs to both modes. A test key takes it only if no real call made it, or if it holds
+        nothing but the integrator's name for the rep, which the next real call writes again; a key
+        limited to agencies only if it is in one of them.
         """
         rows = Rep.objects.for_tenant(self.tenant_id).filter(external_id=self.external_id)
         if self.mode != ApiKey.Mode.LIVE:
-            rows = rows.filter(name="", email="", team="")
+            rows = rows.filter(Q(sandbox_only=True) | Q(name="", email="", team=""))
         return rows.filter(agency_id__in=self.agencies) if self.agencies else rows
 
 

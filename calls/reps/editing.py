@@ -81,8 +81,8 @@ def rep_update(
         if not changed:
             return rep
         rep.name, rep.email, rep.team, rep.agency = wanted.name, wanted.email, wanted.team, agency
-        rep.sandbox_only = False
-        rep.save(update_fields=["name", "email", "team", "agency", "sandbox_only"])
+        rep.told = [name for name in rep.told if name not in changed]
+        rep.save(update_fields=["name", "email", "team", "agency", "told"])
         audit(
             tenant_id=tenant_id,
             actor=actor,
@@ -126,14 +126,14 @@ def text_checked(text: str, field: str, *, longest: int = LONGEST) -> str:
     return text
 
 
-def email_checked(text: str) -> str:
-    """An address, or nothing."""
-    text = text_checked(text, "email", longest=LONGEST_EMAIL)
+def email_checked(text: str, field: str = "email") -> str:
+    """An address, or nothing. Raises InvalidRequest, which names the field."""
+    text = text_checked(text, field, longest=LONGEST_EMAIL)
     try:
         if text:
             validate_email(text)
     except ValidationError as odd:
-        raise InvalidRequest("That is no e-mail address.", details={"field": "email"}) from odd
+        raise InvalidRequest("That is no e-mail address.", details={"field": field}) from odd
     return text
 
 

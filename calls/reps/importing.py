@@ -232,5 +232,6 @@ def _change(tenant_id: uuid.UUID, plan: Plan, places: Mapping[str, Agency], repl
                 rep.agency = places[change.after]
             else:
                 setattr(rep, change.field, change.after)
-    Rep.objects.bulk_update(reps, [*FIELDS, "agency", "sandbox_only"], batch_size=500)
+                rep.told = [name for name in rep.told if name != change.field]
+    Rep.objects.bulk_update(reps, [*FIELDS, "agency", "told", "sandbox_only"], batch_size=500)
     return len(reps)

@@ -1,10 +1,20 @@
 """Reps and agencies, by the names that the integrator gives them."""
 
 import uuid
+from dataclasses import asdict, dataclass
 
 from tenants.auth import Caller
 from tenants.errors import InsufficientScope
 from tenants.models import Agency, ApiKey, Rep
+
+
+@dataclass(frozen=True, slots=True)
+class RepTold:
+    """Who a rep is, as the integrator says when it mints; empty: it did not say."""
+
+    name: str = ""
+    email: str = ""
+    team: str = ""
 
 
 def agency_check(caller: Caller, external_agency_id: str | None) -> None:
@@ -41,3 +51,32 @@ def rep_ensure(*, tenant_id: uuid.UUID, external_id: str, agency: Agency | None,
         rep.sandbox_only = False
         rep.save(update_fields=["agency", "sandbox_only"])
     return rep
+
+
+def rep_tell(
+    *,
+    tenant_id: uuid.UUID,
+    external_id: str,
+    external_agency_id: str | None,
+    mode: str,
+    told: RepTold,
+) -> None:
+    """Write down what the integrator says of a rep, over nothing that a person wrote.
+
+    The rep is made when it is new, and is where the integrator says. A test tells nothing of a
+    real one. Needs the scope of the whole tenant: the rep may be known in another agency.
+    """
+    agency = agency_ensure(tenant_id=tenant_id, external_id=external_agency_id)
+    rep = rep_ensure(tenant_id=tenant_id, external_id=external_id, agency=agency, mode=mode)
+    if mode == ApiKey.Mode.TEST and not rep.sandbox_only:
+        return
+    changes = {
+        field: value
+        for field, value in asdict(told).items()
+        if value not in {"", getattr(rep, field)} and (field in rep.told or not getattr(rep, field))
+    }
+    if changes:
+        for field, value in changes.items():
+            setattr(rep, field, value)
+        rep.told = sorted({*rep.told, *changes})
+        rep.save(update_fields=[*changes, "told"])

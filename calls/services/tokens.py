@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from calls.models import Call, Drill, SessionToken
 from calls.selectors import drill_find, minutes_used
-from calls.services.people import agency_check, agency_ensure, rep_ensure
+from calls.services.people import RepTold, agency_check, agency_ensure, rep_ensure, rep_tell
 from calls.services.session_jwt import (
     LIFE,
     InvalidToken,
@@ -99,8 +99,10 @@ def session_mint(
     external_user_id: str,
     external_agency_id: str | None,
     consent: ConsentStated | None = None,
+    told: RepTold | None = None,
 ) -> Minted:
-    """A token for one call of this rep, good for five minutes. The call keeps the consent."""
+    """A token for one call of this rep, good for five minutes. The call keeps the consent, the
+    rep what is told of them; the token holds neither."""
     tenant = caller.tenant
     _check_quota(caller)
     with tenant_scope(tenant.pk, agencies=caller.agencies):
@@ -117,6 +119,15 @@ def session_mint(
             consent_version=consent.version if consent else "",
             consented_at=consent.at if consent else None,
         )
+    if told is not None:
+        with whole_tenant(), tenant_scope(tenant.pk):
+            rep_tell(
+                tenant_id=tenant.pk,
+                external_id=external_user_id,
+                external_agency_id=external_agency_id,
+                mode=caller.mode,
+                told=told,
+            )
     claims = SessionClaims(
         jti=row.jti,
         tenant=seal(tenant.pk.bytes, purpose=TENANT_PURPOSE),

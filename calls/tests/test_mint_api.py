@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,12 +12,15 @@ from django.test import Client
 from django.utils import timezone
 
 from calls.models import Call, SessionToken
+from calls.reps.editing import RepDetails, rep_update
+from calls.reps.importing import import_carry_out, import_plan
+from calls.reps.sheets import sheet_read
 from calls.tests.making import API, code, make_drill, make_integrator, make_worker, redeem
 from tenants import keys
 from tenants.auth import _uses
 from tenants.errors import InvalidRequest, KeyNotFound, TooManyKeys
 from tenants.isolation import tenant_scope
-from tenants.models import ApiKey, AuditEvent, Tenant
+from tenants.models import Agency, ApiKey, AuditEvent, Rep, Tenant
 from tenants.services import api_key_create, api_key_revoke
 
 pytestmark = pytest.mark.django_db
@@ -300,3 +304,124 @@ def test_the_clock_of_the_database_dates_the_token(acme):
         row = SessionToken.objects.annotate(now=Now()).get()
     assert abs(row.now - row.issued_at) < timedelta(seconds=5)
     assert row.expires_at - row.issued_at == timedelta(seconds=300)
+
+
+# --- who the rep is -------------------------------------------------------------------------------
+
+SAM = {"name": " Sam Carter ", "email": "sam@example.com", "team": "Blue"}
+
+
+def tell(integrator, rep, user="rep_8842", agency=None, **more):
+    body = {"externalUserId": user, "externalAgencyId": agency, "rep": rep} | more
+    return integrator.post("/session", body)
+
+
+def rep_of(integrator, user="rep_8842"):
+    with tenant_scope(integrator.tenant.pk):
+        return Rep.objects.select_related("agency").filter(external_id=user).first()
+
+
+def details(integrator, user="rep_8842"):
+    rep = rep_of(integrator, user)
+    return (rep.name, rep.email, rep.team)
+
+
+def test_who_the_rep_is_can_be_told_and_is_in_no_token(acme, caplog):
+    import jwt
+
+    stranger = make_integrator("Stranger")
+    answer = tell(acme, SAM, agency="chicago", more=1)
+    assert answer.status_code == 200
+    assert details(acme) == ("Sam Carter", "sam@example.com", "Blue")
+    assert rep_of(acme).agency.external_id == "chicago"
+    assert rep_of(stranger) is None
+    claims = jwt.decode(answer.json()["token"], options={"verify_signature": False})
+    assert set(claims) == {"iss", "aud", "sub", "tid", "jti", "iat", "nbf", "exp"}
+    assert "Sam" not in f"{claims} {caplog.text}" and "sam@" not in f"{claims} {caplog.text}"
+    assert tell(stranger, {"name": "Somebody Else"}).status_code == 200
+    assert details(acme)[0] == "Sam Carter"
+
+
+@pytest.mark.parametrize("rep", [None, {}, {"name": None, "email": None}, {"shoe": 46}])
+def test_nothing_told_changes_nothing(acme, rep):
+    assert tell(acme, SAM).status_code == 200
+    assert tell(acme, rep).status_code == 200
+    assert details(acme) == ("Sam Carter", "sam@example.com", "Blue")
+
+
+NO_TEXT = ("", " ", 7, False, [], {}, "s" * 255, "a\x00b", "\ud800", "a\r\nBcc: b")
+NO_ADDRESS = ("sam", "sam@", "@example.com", "a b@example.com", "Sam <sam@example.com>",
+              "a@example.com,b@example.com", f"{'s' * 250}@example.com")  # fmt: skip
+
+
+def test_details_of_a_wrong_kind_are_refused_by_name(acme):
+    odd = [("rep", value) for value in ("Sam", 7, True, [], ["Sam"])]
+    odd += [(f"rep.{field}", value) for field in SAM for value in NO_TEXT]
+    odd += [("rep.name", "s" * 201), ("rep.team", "s" * 201)]
+    odd += [("rep.email", value) for value in NO_ADDRESS]
+    for field, value in odd:
+        _, _, inner = field.partition(".")
+        answer = tell(acme, {inner: value} if inner else value)
+        assert (answer.status_code, code(answer)) == (400, "INVALID_REQUEST"), (field, value)
+        assert answer.json()["error"]["details"] == {"field": field}, value
+    assert rep_of(acme) is None
+    with tenant_scope(acme.tenant.pk):
+        assert not SessionToken.objects.exists()
+
+
+def test_what_a_person_wrote_is_not_told_over(acme):
+    """The integrator corrects what it told itself, field by field, and fills what is empty."""
+    tell(acme, SAM)
+    tell(acme, {"name": "Samuel Carter", "team": "Red"})
+    assert details(acme) == ("Samuel Carter", "sam@example.com", "Red")
+    edit_rep(acme, name="Sammy C.", email="")
+    tell(acme, {"name": "Samuel Carter", "email": "sam@example.org", "team": "Green"})
+    assert details(acme) == ("Sammy C.", "sam@example.org", "Green")
+    bring(acme, "externalUserId,team\nrep_8842,Gold")
+    tell(acme, {"team": "Green", "email": "sam@example.net"})
+    assert details(acme) == ("Sammy C.", "sam@example.net", "Gold")
+    edit_rep(acme, name="")
+    tell(acme, {"name": "Samuel Carter"})
+    assert details(acme)[0] == "Samuel Carter"
+
+
+def edit_rep(integrator, **changes):
+    rep = rep_of(integrator)
+    before = RepDetails.of(rep)
+    who = {"tenant_id": integrator.tenant.pk, "agencies": (), "public_id": rep.public_id}
+    rep_update(**who, wanted=replace(before, **changes), seen=before.digest, actor="user:1")
+
+
+def bring(integrator, text):
+    who = {"tenant_id": integrator.tenant.pk, "agencies": ()}
+    sheet = sheet_read(text)
+    plan = import_plan(**who, sheet=sheet)
+    how = {"digest": plan.digest, "replace": True, "actor": "user:1"}
+    import_carry_out(**who, sheet=sheet, **how)
+
+
+def test_a_test_key_tells_nothing_of_a_real_rep(acme):
+    _, secret = api_key_create(tenant=acme.tenant, name="Sandbox", mode="test")
+    tester = replace(acme, secret=secret)
+    tell(acme, SAM)
+    tell(tester, {"name": "Test", "team": "Test"}, agency="elsewhere")
+    assert details(acme) == ("Sam Carter", "sam@example.com", "Blue")
+    assert rep_of(acme).agency is None
+    tell(tester, {"name": "Test"}, user="tester")
+    assert details(acme, "tester")[0] == "Test"
+    assert rep_of(acme, "tester").sandbox_only
+    tell(acme, {"name": "Real"}, user="tester")
+    assert details(acme, "tester")[0] == "Real"
+    assert not rep_of(acme, "tester").sandbox_only
+
+
+def test_a_key_limited_to_agencies_tells_of_those_who_call_there(acme):
+    tell(acme, SAM, agency="north")
+    with tenant_scope(acme.tenant.pk):
+        south = Agency.objects.create(tenant=acme.tenant, external_id="south")
+    _, secret = api_key_create(tenant=acme.tenant, name="South", agencies=[south.pk])
+    limited = replace(acme, secret=secret)
+    assert code(tell(limited, {"name": "Nosy"}, agency="north")) == "INSUFFICIENT_SCOPE"
+    assert details(acme)[0] == "Sam Carter" and rep_of(acme).agency.external_id == "north"
+    assert tell(limited, {"team": "Sun"}, agency="south").status_code == 200
+    assert (rep_of(acme).team, rep_of(acme).agency) == ("Sun", south)

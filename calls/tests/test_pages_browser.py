@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import urllib.request
+import uuid
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,8 +17,9 @@ import pytest
 from django.conf import settings as django_settings
 from django.utils import timezone
 
-from calls.models import Call, LiveWorker
-from calls.services.embedding import site_key_make
+from calls.assignments.giving import Wish, assignment_create
+from calls.models import Call, Dispute, LiveWorker
+from calls.services.embedding import private_practice_set, site_key_make
 from calls.tests.host_page import host_page
 from calls.tests.making import make_drill, make_integrator, make_worker
 from calls.tests.making_calls import add_recording, add_scorecard, add_transcript, make_call
@@ -25,7 +27,7 @@ from calls.tests.site import ROOT, chromium, free_port, serve, visitor, wait_for
 from scoring.services import rubrics_load
 from tenants.branding import BrandingChange, branding_update, consent_text_publish, web_sites_set
 from tenants.isolation import tenant_scope
-from tenants.models import Membership, User
+from tenants.models import Membership, Rep, User
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -429,6 +431,119 @@ def test_the_tenants_own_page(browser, site, host, frame_of, acme):
         start_call(frame)
         assert [m["type"] for m in guest.page.evaluate("heard")].count("athos:token-request") == 2
         assert guest.console == []
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize(("width", "dark"), LOOKS)
+def test_a_rep_is_told_what_was_assigned_and_sees_a_verdict_differently(
+    browser, host, frame_of, acme, width, dark
+):
+    """The training site says who the rep is before the call: `athos:rep-token`."""
+    name = f"embed-{width}-{'dark' if dark else 'light'}"
+    host.embed += f"&site={practice_allowed(acme, host.origin)}"
+    assigned(acme, note="Name, role, <b>recording</b>.")
+    assigned(make_integrator("Stranger"), note="Stranger's note")
+    with visitor(browser, width=width, dark=dark) as guest:
+        frame = frame_of(guest)
+        visible(frame, "ready")
+        assert not frame.locator("#assigned").is_visible()
+        tell_who_the_rep_is(guest)
+        frame.get_by_role("status").get_by_text("Assigned: reach 90 of 100").wait_for()
+        said = frame.locator("#assigned").inner_text()
+        assert "Work on: Open properly" in said and "<b>recording</b>" in said
+        assert "Stranger" not in said
+        guest.look(f"{name}-20-assigned")
+        accessible(guest)
+        no_overflow(inner(guest))
+        start_call(frame)
+        scored_now(acme)
+        frame.get_by_role("button", name="End the call").click()
+        visible(frame, "scored")
+        frame.get_by_text("Assignment not passed yet").wait_for()
+        frame.locator("details.section", has_text="Finding out").locator("summary").first.click()
+        frame.get_by_text("I see it differently").last.click()
+        frame.get_by_label("Say why").last.fill("I asked <b>her</b> about Doctor Patel.")
+        guest.look(f"{name}-21-dispute")
+        accessible(guest)
+        no_overflow(inner(guest))
+        frame.get_by_role("button", name="Send").last.click()
+        frame.get_by_role("status").get_by_text("Your manager will look at it").wait_for()
+        with tenant_scope(acme.tenant.pk):
+            assert Dispute.objects.get().text == "I asked <b>her</b> about Doctor Patel."
+        guest.page.reload()
+        frame = guest.page.frame_locator("iframe")
+        visible(frame, "scored")
+        frame.locator("details.section", has_text="Finding out").locator("summary").first.click()
+        frame.get_by_text("Your manager has not answered yet").wait_for()
+        guest.look(f"{name}-22-disputed")
+        assert guest.console == []
+
+
+@pytest.mark.prove
+def test_a_rep_keeps_a_call_to_themselves(browser, host, frame_of, acme):
+    host.embed += f"&site={practice_allowed(acme, host.origin)}"
+    with visitor(browser, width=375, dark=True) as guest:
+        frame = frame_of(guest)
+        visible(frame, "ready")
+        frame.get_by_label("Keep this call private").check()
+        guest.look("embed-375-dark-23-private")
+        accessible(guest)
+        start_call(frame)
+        with tenant_scope(acme.tenant.pk):
+            assert Call.objects.get().private
+        scored_now(acme)
+        frame.get_by_role("button", name="End the call").click()
+        visible(frame, "scored")
+        frame.get_by_text("You kept this call private").wait_for()
+        assert frame.get_by_text("I see it differently").count() == 0
+        guest.look("embed-375-dark-24-private-result")
+        no_overflow(inner(guest))
+        assert guest.console == []
+
+
+def practice_allowed(acme, origin):
+    """The site key of a tenant that lets reps keep calls to themselves."""
+    web_sites_set(tenant=acme.tenant, origins=[origin])
+    private_practice_set(tenant_id=acme.tenant.pk, allowed=True, actor="system")
+    return site_key_make(tenant_id=acme.tenant.pk)
+
+
+def assigned(integrator, note):
+    with tenant_scope(integrator.tenant.pk):
+        rep = Rep.objects.create(tenant=integrator.tenant, external_id="rep_8842")
+    wish = Wish(
+        form_id=uuid.uuid4(),
+        drill_key="ma-full-sale",
+        due_on=timezone.now().date() + timedelta(days=5),
+        pass_mark=90,
+        reps=[rep.public_id],
+        focus="Open properly",
+        note=note,
+    )
+    assignment_create(tenant_id=integrator.tenant.pk, agencies=(), wish=wish, actor="system")
+
+
+def tell_who_the_rep_is(guest):
+    """What docs/embedding.md shows the training site's page to do."""
+    guest.page.evaluate(
+        """async () => {
+            const token = await (await fetch("/token", {method: "POST"})).text();
+            const frame = document.querySelector("iframe");
+            const athos = new URL(frame.src).origin;
+            frame.contentWindow.postMessage({type: "athos:rep-token", token}, athos);
+        }"""
+    )
+
+
+def scored_now(acme):
+    """The call that is open, as the workers leave it."""
+    call = end(acme)
+    add_transcript(call)
+    add_recording(call)
+    stage(acme, "ended", private=False)
+    add_scorecard(call)
+    hidden = {"private": True, "overall": None} if call.private else {}
+    stage(acme, "scored", scored_at=timezone.now(), **hidden)
 
 
 def test_no_call_is_joined_that_the_rep_did_not_agree_to(browser, frame_of, acme):

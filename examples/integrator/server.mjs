@@ -8,8 +8,9 @@ const { athosUrl, apiKey, webhookSecret, port } = settings();
 
 // 1. Your backend, which alone knows the API key, mints a token: one call, for the person who is signed in.
 async function token(request, response) {
-  const rep = { externalUserId: "rep_8842", externalAgencyId: "agency_chicago" }; // from your own sign-in
-  sendJson(response, 200, await athos("POST", "/session", rep));
+  const who = { externalUserId: "rep_8842", externalAgencyId: "agency_chicago" }; // from your own sign-in
+  const rep = { name: "Sam Carter", team: "Blue" }; // for the people who look at Athos' dashboard
+  sendJson(response, 200, await athos("POST", "/session", { ...who, rep }));
 }
 
 // 2. The page makes the call with that token: public/app.js.
