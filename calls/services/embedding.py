@@ -65,6 +65,7 @@ class Site:
     brand: Brand = Brand()
     consent: Consent = Consent()
     private_practice: bool = False  # whether a rep may keep a call to themselves
+    unknown: bool = False  # the key is broken, or its account is not active
 
 
 def site_key_make(*, tenant_id: uuid.UUID) -> str:
@@ -95,11 +96,11 @@ def site_find(site_key: str) -> Site:
     try:
         tenant_id = uuid.UUID(bytes=unseal(site_key, purpose=PURPOSE))
     except (SealBroken, ValueError):
-        return Site()
+        return Site(unknown=True)
     with tenant_scope(tenant_id):
         tenant = Tenant.objects.filter(pk=tenant_id, status=Tenant.Status.ACTIVE).first()
         if tenant is None:
-            return Site(tenant_id)
+            return Site(tenant_id, unknown=True)
         origins = tuple(tenant.browser_origins)
         _remember(site_key, origins)
         return Site(tenant_id, origins, _brand(tenant), _consent(tenant), tenant.private_practice)

@@ -111,14 +111,73 @@ def test_scripts_run_by_nonce_alone():
     assert " on" + "click" not in first.text
 
 
-@pytest.mark.parametrize("odd", [{"drill": ""}, {"drill": "../x"}, {"drill": "no-such"},
-                                 {"drill": "\x00"}, {"difficulty": "Easy"}, {"site": "x"},
+@pytest.mark.parametrize("odd", [{"drill": "../x"}, {"drill": "no-such"}, {"drill": "\x00"},
+                                 {"difficulty": ""}, {"state": "\x00"},
                                  {"drill": '"><script>alert(1)</script>'}])  # fmt: skip
 def test_odd_addresses_still_give_a_page(odd):
+    """Without a site key a drill that we do not know may be the integrator's own."""
     answer = page(**odd)
     assert answer.status_code == 200
     assert "<script>alert" not in answer.text
     assert 'data-difficulty="Advanced"' in answer.text
+
+
+def framed(parent, **query):
+    """As a browser asks that shows the page inside one of `parent`."""
+    headers = {"Sec-Fetch-Dest": "iframe", "Referer": f"{parent}/"} if parent else {}
+    return Client().get("/embed/roleplay", {"drill": "ma-full-sale"} | query, headers=headers)
+
+
+def test_addresses_of_which_no_call_can_come_say_why_to_whom_the_page_may_stand_with(acme):
+    sites(acme, PARENT)
+    key = site_key_make(tenant_id=acme.tenant.pk)
+    for wrong, status, told in [
+        ({"drill": " "}, 400, "`drill` is missing"),
+        ({"difficulty": "Easy"}, 400, "`difficulty` in the address must be one of Beginner"),
+        ({"drill": "no-such"}, 404, "no drill of this account"),
+    ]:
+        answer = framed(PARENT, site=key, **wrong)
+        assert answer.status_code == status
+        assert told in answer.text
+        assert ancestors(answer) == [PARENT]
+
+
+def test_who_may_not_frame_it_reads_why_on_a_page_without_anything_to_abuse(acme, settings):
+    settings.EMBED_ORIGINS = []
+    stranger = make_integrator("Stranger")
+    sites(stranger, "https://evil.test")
+    key = site_key_make(tenant_id=acme.tenant.pk)
+    for query, told in [
+        ({}, "carries no `site`"),
+        ({"site": "x"}, "no site key of an active account"),
+        ({"site": key}, "Add https://evil.test under"),
+    ]:
+        answer = framed("https://evil.test", **query)
+        assert told in answer.text
+        assert_harmless(answer)
+    sites(acme, PARENT)
+    refused = framed("https://evil.test", site=key)
+    assert "https://evil.test is not among the web sites" in refused.text
+    assert "Acme" not in refused.text and PARENT not in refused.text
+    assert_harmless(refused)
+    odd = framed('https://evil.test"><script>alert(1)</script>', site=key)
+    assert "<script" not in odd.text
+    assert_harmless(odd)
+    for parent in (PARENT, settings.PUBLIC_URL, ""):  # the last: the browser does not say
+        shown = framed(parent, site=key)
+        assert (shown.status_code, ancestors(shown)) == (200, [PARENT])
+    assert ancestors(page(site="x")) == ["'none'"]  # in no frame: nobody needs to frame it
+
+
+def assert_harmless(answer):
+    """Every page may frame it, so nothing in it runs, leads anywhere or can be pressed."""
+    assert answer.status_code == 403
+    assert ancestors(answer) == ["*"]
+    assert "script-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "X-Frame-Options" not in answer.headers
+    assert not answer.cookies
+    body = answer.text.partition("<body")[2]
+    assert not any(tag in body for tag in ("<a", "<button", "<form", "<script", "<img"))
 
 
 def test_without_a_site_key_the_installations_list_may_frame_it(settings):

@@ -30,6 +30,7 @@ from calls.services.discussing import LONGEST_DISPUTE, dispute_create
 from calls.services.embedding import Brand, consent_record, site_find
 from calls.services.tickets import Ticket, TicketRefused, ticket_read
 from calls.services.tokens import connection_url, session_token_read
+from calls.views.embed_problems import EmbedProblem, problem_of_address, problem_of_place
 from calls.views.palette import DARK, LIGHT, Accent, accent_of
 from calls.views.presenting import first_thing_of, result_of
 from tenants.api import ApiView, json_object, text_field
@@ -55,13 +56,17 @@ class InvalidTicket(AthosError):
 def embed_roleplay(request: HttpRequest) -> HttpResponse:
     """GET /embed/roleplay?drill=…&difficulty=…&site=…"""
     query = {name: request.GET.get(name, "")[:LONGEST].strip() for name in ("drill", *FILTERS)}
-    given = request.GET.get("difficulty", "")
-    difficulty = given if given in Call.Difficulty.values else Call.Difficulty.ADVANCED
+    difficulty = request.GET.get("difficulty", "") or Call.Difficulty.ADVANCED.value
     site = site_find(request.GET.get("site", ""))
+    if problem := problem_of_place(request, site):
+        return _refused(problem)
+    practice = practice_find(drill_key=query["drill"], tenant_id=site.tenant_id)
+    if problem := problem_of_address(request, site, known=practice is not None):
+        return _refused(problem)
     context = {
-        "practice": practice_find(drill_key=query["drill"], tenant_id=site.tenant_id),
+        "practice": practice,
         "drill_key": query["drill"],
-        "difficulty": str(difficulty),
+        "difficulty": difficulty,
         "difficulty_meaning": DIFFICULTIES[difficulty],
         "filters": {name: query[name] for name in FILTERS if query[name]},
         "site": site,
@@ -73,6 +78,13 @@ def embed_roleplay(request: HttpRequest) -> HttpResponse:
     response.headers["Permissions-Policy"] = "microphone=(self), camera=(), geolocation=()"
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _refused(problem: EmbedProblem) -> HttpResponse:
+    """The page that says so is made by `athos.framing`, as for every error here."""
+    response = HttpResponse(status=problem.status)
+    response.embed_problem = problem  # type: ignore[attr-defined]
     return response
 
 
