@@ -71,6 +71,7 @@ class SignallingConsumer(AsyncWebsocketConsumer):
     captions = False  # asked for
     offer: dict[str, Any] | None = None  # not answered yet
     trickled: list[dict[str, Any]]  # the candidates that belong to it
+    closed = False  # by us
     _looking: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -96,7 +97,13 @@ class SignallingConsumer(AsyncWebsocketConsumer):
         self._join_deadline.cancel()
         await self._answered()
 
+    async def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
+        self.closed = True
+        await super().close(code, reason)
+
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if self.closed:
+            return  # the offer comes right behind the ticket, which was refused
         message = _parse(text_data)
         if message is None:
             await self.close(BAD_MESSAGE)

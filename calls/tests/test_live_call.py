@@ -332,10 +332,27 @@ async def test_a_second_connection_takes_the_call_over_and_tells_the_first(setti
     assert call.stage == "ended"
 
 
+async def test_an_offer_need_not_wait_for_the_ticket_to_be_taken(setting, tmp_path):
+    _, key = setting
+    async with live_worker(tmp_path):
+        browser = Browser(await in_thread(redeem, key))
+        await browser.socket.connect()
+        await browser.say(type="join", ticket=browser.ticket, version=1)
+        await browser.say(type="offer", sdp=await browser.rtc.offer())
+        assert (await browser.next())["type"] == "joined"
+        await browser.rtc.set_answer((await browser.until("answer"))["sdp"])
+        await browser.until("ready")
+        await browser.say(type="end")
+        await browser.until("ended")
+        await browser.close()
+
+
 async def test_a_bad_ticket_is_refused_with_a_code(setting, tmp_path):
     browser = Browser({"connectionTicket": "junk"})
     assert (await browser.join())["code"] == "INVALID_TOKEN"
     assert await browser.next() == {"type": "close", "code": 4401}
+    await browser.say(type="offer", sdp="right behind the ticket")
+    assert await browser.socket.receive_nothing()
     await browser.rtc.close()
 
 

@@ -23,6 +23,7 @@ export function detectBrowserSupport(userAgent: string = currentUserAgent()): Br
 export function hasCallFeatures(): boolean {
   return (
     typeof RTCPeerConnection === "function" &&
+    "setConfiguration" in RTCPeerConnection.prototype && // Firefox has it since 119
     typeof WebSocket === "function" &&
     typeof navigator.mediaDevices?.getUserMedia === "function"
   );

@@ -25,6 +25,13 @@ export interface LineHandlers {
   onPlaybackBlocked: (error: AthosRoleplayError) => void;
 }
 
+/** What was asked of the server at once, and is answered bit by bit. */
+interface Asked {
+  joined: Promise<MessageOf<"joined">>;
+  answer: Promise<MessageOf<"answer">>;
+  ready: Promise<MessageOf<"ready">>;
+}
+
 /** One try at carrying the call: a socket, a peer connection and its sound. A call may use up several. */
 export class Line {
   /** The server has our offer, so it may have moved the call to this line already. */
@@ -48,9 +55,21 @@ export class Line {
    * in. Whoever made the line closes it, also after a failure.
    */
   async open(address: Address, joinMs: number, signal: AbortSignal): Promise<{ name: string }> {
-    const { iceServers } = await within(joinMs, signal, networkLost, (limit) => this.#join(address, limit));
-    signal.throwIfAborted(); // closed already: open nothing more
-    return this.#connect(this.#makePeer(iceServers), signal);
+    const { peer, offer, asked, iceServers } = await within(joinMs, signal, networkLost, async (limit) => {
+      const signalling = await this.#openSocket(address, limit);
+      limit.throwIfAborted(); // closed already: open nothing more
+      const asked = this.#join(signalling, address, signal);
+      const peer = this.#makePeer(signalling);
+      const offer = await abortable(peer.offer(), limit);
+      this.#offer(signalling, offer);
+      const { iceServers } = await abortable(asked.joined, limit);
+      return { peer, offer, asked, iceServers };
+    });
+    await abortable(peer.find(offer, iceServers), signal);
+    await abortable(peer.accept((await asked.answer).sdp), signal);
+    const { persona } = await asked.ready;
+    this.#watch = new PacketWatch(performance.now());
+    return persona;
   }
 
   /** Says something beside the audio. Lost where the socket is away. */
@@ -103,39 +122,39 @@ export class Line {
     this.#peer?.close();
   }
 
-  async #join(address: Address, signal: AbortSignal): Promise<MessageOf<"joined">> {
+  async #openSocket(address: Address, signal: AbortSignal): Promise<Signalling> {
     const signalling = await Signalling.open(address.connectionUrl, signal);
     this.#signalling = signalling;
     signalling.onMessage = this.#handlers.onMessage;
     signalling.onClosed = this.#handlers.onClosed;
-    const joined = signalling.next("joined", signal);
-    const { connectionTicket: ticket, captions } = address;
-    signalling.send({ type: "join", ticket, version: PROTOCOL_VERSION, ...(captions === true && { captions }) });
-    return joined;
+    return signalling;
   }
 
-  #makePeer(iceServers: RTCIceServer[]): Peer {
-    this.#peer = new Peer(iceServers, this.#microphone, {
+  #join(signalling: Signalling, address: Address, signal: AbortSignal): Asked {
+    const [joined, answer, ready] = [
+      signalling.next("joined", signal),
+      signalling.next("answer", signal),
+      signalling.next("ready", signal),
+    ];
+    const { connectionTicket: ticket, captions } = address;
+    signalling.send({ type: "join", ticket, version: PROTOCOL_VERSION, ...(captions === true && { captions }) });
+    return { joined, answer, ready };
+  }
+
+  #makePeer(signalling: Signalling): Peer {
+    this.#peer = new Peer(this.#microphone, {
       onStream: (stream) => {
         this.#playback ??= new Playback(stream, this.#handlers.onPlaybackBlocked);
       },
       onCandidate: ({ candidate, sdpMid, sdpMLineIndex }) =>
-        this.#signalling?.send({ type: "candidate", candidate: { candidate, sdpMid, sdpMLineIndex } }),
+        signalling.send({ type: "candidate", candidate: { candidate, sdpMid, sdpMLineIndex } }),
     });
     return this.#peer;
   }
 
-  async #connect(peer: Peer, signal: AbortSignal): Promise<{ name: string }> {
-    const signalling = this.#signalling;
-    if (signalling === undefined) throw networkLost();
-    const answer = signalling.next("answer", signal);
-    const ready = signalling.next("ready", signal);
-    const sdp = await abortable(peer.offer(), signal);
+  /** While the server still looks at the ticket: it takes one after the other. */
+  #offer(signalling: Signalling, offer: RTCSessionDescriptionInit): void {
     this.offered = true;
-    signalling.send({ type: "offer", sdp });
-    await abortable(peer.accept((await answer).sdp), signal);
-    const { persona } = await ready;
-    this.#watch = new PacketWatch(performance.now());
-    return persona;
+    signalling.send({ type: "offer", sdp: offer.sdp ?? "" });
   }
 }

@@ -8,11 +8,10 @@ export interface PeerHandlers {
 
 /** One WebRTC connection: the rep's track out, the persona's in. */
 export class Peer {
-  readonly #connection: RTCPeerConnection;
+  readonly #connection = new RTCPeerConnection();
   readonly #detach: () => void;
 
-  constructor(iceServers: RTCIceServer[], microphone: Microphone, handlers: PeerHandlers) {
-    this.#connection = new RTCPeerConnection({ iceServers });
+  constructor(microphone: Microphone, handlers: PeerHandlers) {
     this.#connection.ontrack = ({ track }) => handlers.onStream(new MediaStream([track]));
     this.#connection.onicecandidate = ({ candidate }) => {
       if (candidate !== null && candidate.candidate !== "") handlers.onCandidate(candidate);
@@ -21,11 +20,15 @@ export class Peer {
     this.#detach = microphone.attach(sender);
   }
 
-  /** Does not wait for candidates: they follow one by one, after this. */
-  async offer(): Promise<string> {
-    const offer = await this.#connection.createOffer();
+  /** Without candidates, so it can be made before anybody knows who helps to find them. */
+  async offer(): Promise<RTCSessionDescriptionInit> {
+    return this.#connection.createOffer();
+  }
+
+  /** Begins to look for ways to the server, which are told one by one. */
+  async find(offer: RTCSessionDescriptionInit, iceServers: RTCIceServer[]): Promise<void> {
+    this.#connection.setConfiguration({ iceServers });
     await this.#connection.setLocalDescription(offer);
-    return offer.sdp ?? "";
   }
 
   async accept(sdp: string): Promise<void> {

@@ -102,6 +102,18 @@ describe("connect", () => {
     expect(browser.audio[0]?.plays).toBe(1);
   });
 
+  it("offers while the server still looks at the ticket", async () => {
+    const answer = browser.server.joined;
+    browser.server.joined = (socket) => void setTimeout(() => answer(socket), 50);
+    start();
+    await pass(40);
+    expect(browser.socket.types()).toEqual(["join", "offer"]);
+    expect(browser.peer.configuration).toBeUndefined();
+    await pass(20);
+    expect(browser.socket.types()).toEqual(["join", "offer", "candidate"]);
+    expect(browser.peer.configuration).toEqual({ iceServers: [{ urls: "stun:one" }] });
+  });
+
   it("uses the origin of apiBase", async () => {
     start({ apiBase: "https://calls.example.com/" });
     await pass(0);

@@ -87,10 +87,14 @@ export class FakePeer {
   #packets = 0;
 
   constructor(
-    readonly configuration: object,
+    public configuration: object,
     private readonly browser: FakeBrowser,
   ) {
     browser.peers.push(this);
+  }
+
+  setConfiguration(configuration: object): void {
+    this.configuration = configuration;
   }
 
   addTransceiver(track: FakeTrack | "audio"): { sender: FakePeer["sender"] } {
@@ -335,7 +339,9 @@ function last<T>(list: T[]): T {
 
 /** Something that `new` can be put before and that returns what `make` makes. */
 function constructed(make: (first: unknown) => object): unknown {
-  return function (first: unknown) {
+  const called = function (first: unknown): object {
     return make(first);
   };
+  called.prototype = FakePeer.prototype; // only of one of them is it looked at
+  return called;
 }
