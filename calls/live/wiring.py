@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -62,8 +62,7 @@ class LiveEngines:
         """The engines of one call; its detector and its brain are its own."""
         providers = self._providers
         await prepare(call.pack, providers.embedder, folder=self._vectors)
-        with suppress(ProviderError):  # tells the speech process that a call is live from now on
-            await providers.embedder.embed(("ready",))
+        self._beside(self._tell_speech())
         chosen = await self._chosen(call)
         brain = DirectorBrain(call.pack, call.difficulty, call.seed, providers.embedder)
         self._excuses_ahead(brain, chosen.background_voice)
@@ -90,7 +89,16 @@ class LiveEngines:
         texts += [EXCUSE, GO_AHEAD]
         persona = brain.pack.persona
         lines = [AuthoredLine(text, persona.voice, persona.speed) for text in texts]
-        task = asyncio.create_task(self._make_ahead(lines, voice))
+        self._beside(self._make_ahead(lines, voice))
+
+    async def _tell_speech(self) -> None:
+        """That a call is live from now on, so that other work makes room for it."""
+        with suppress(ProviderError):
+            await self._providers.embedder.embed(("ready",))
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Nobody who connects waits for it."""
+        task = asyncio.create_task(work)
         self._warming.add(task)
         task.add_done_callback(self._warming.discard)
 
