@@ -45,10 +45,15 @@ def timed_call(tab: Tab, site: Site) -> tuple[float, float]:
     until(tab, "window.ready")
     tab.run(
         """
-        startButton.onclick = async () => {
-            const { now } = window.__voice.state(), began = performance.now();
-            await session.connect();
-            window.took = { ready: performance.now() - began, now };
+        const create = AthosRoleplay.create;
+        AthosRoleplay.create = (options) => {
+            const made = create(options), connect = made.connect.bind(made);
+            made.connect = async () => {
+                const { now } = window.__voice.state(), began = performance.now();
+                await connect();
+                window.took = { ready: performance.now() - began, now };
+            };
+            return made;
         };
         """
     )

@@ -30,23 +30,23 @@ PAGE = """<!doctype html>
 <meta charset="utf-8"><title>Practice</title>
 {script}
 {import_map}
-<button id="startButton">Start</button><button id="endButton">End</button><div id="persona"></div>
+<button id="startButton">Start</button><button id="endButton">End</button>
 <button id="resume">Sound on</button><button id="other">Start another</button>
 <script>
   window.heard = [];
-  window.shown = [];
-  const show = (message, code) => shown.push(code);
+  const show = (message) => (document.title = message);
   const waitForScore = (callId) => (window.waitsFor = callId);
 </script>
 <script type="module">
 {code}
 import {{ ATHOS_EVENT_NAMES }} from "@useathos/sdk";
-window.session = session;
 window.AthosRoleplay = AthosRoleplay;
-window.listen = (to, into) => {{
-  for (const name of ATHOS_EVENT_NAMES) to.on(name, (payload) => into.push([name, payload]));
+const create = AthosRoleplay.create;
+AthosRoleplay.create = (options) => {{
+  window.session = create(options);
+  for (const name of ATHOS_EVENT_NAMES) session.on(name, (payload) => heard.push([name, payload]));
+  return session;
 }};
-listen(session, heard);
 resume.onclick = () => session.resumeAudio().then(() => (window.resumed = true));
 window.ready = true;
 </script>

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
 from marionette_driver.by import By
 from marionette_driver.marionette import Marionette
 from playwright.sync_api import Page, sync_playwright
@@ -48,6 +49,9 @@ class Tab(Protocol):
     def another(self) -> "Tab":
         """Beside this one, in front of it."""
 
+    def permit_microphone(self, origin: str, *, allowed: bool) -> None:
+        """As its user does in the browser's own settings."""
+
 
 def until(tab: Tab, expression: str, *, seconds: float = 60) -> Any:
     """The expression's value once it is true of the page."""
@@ -83,6 +87,19 @@ class ChromiumTab:
 
     def another(self) -> "ChromiumTab":
         return ChromiumTab(self.page.context.new_page())
+
+    def permit_microphone(self, origin: str, *, allowed: bool) -> None:
+        setting = "granted" if allowed else "denied"
+        wish = {"permission": {"name": "microphone"}, "setting": setting, "origin": origin}
+        self.cdp("Browser.setPermission", wish)
+
+    def cdp(self, method: str, parameters: dict[str, Any]) -> None:
+        """A command of Chromium's own protocol."""
+        session = self.page.context.new_cdp_session(self.page)
+        try:
+            session.send(method, parameters)
+        finally:
+            session.detach()
 
 
 class FirefoxTab:
@@ -122,6 +139,24 @@ class FirefoxTab:
         self.marionette.switch_to_window(opened["handle"])
         return FirefoxTab(self.marionette)
 
+    def permit_microphone(self, origin: str, *, allowed: bool) -> None:
+        """Taking it away ends what is being recorded, by the message that the address bar sends."""
+        self._front()
+        with self.marionette.using_context("chrome"):
+            self.marionette.execute_script(
+                """
+                const [origin, allowed] = arguments, security = Services.scriptSecurityManager;
+                const principal = security.createContentPrincipalFromOrigin(origin);
+                const action = allowed ? Services.perms.ALLOW_ACTION : Services.perms.DENY_ACTION;
+                Services.perms.addFromPrincipal(principal, "microphone", action);
+                if (allowed) return;
+                const inside = gBrowser.selectedBrowser.browsingContext.currentWindowGlobal;
+                const id = String(inside.innerWindowId);
+                inside.getActor("WebRTC").sendAsyncMessage("webrtc:StopSharing", id);
+                """,
+                script_args=[origin, allowed],
+            )
+
     def _front(self) -> Marionette:
         """The driver, looking at this tab."""
         if self.marionette.current_window_handle != self._window:
@@ -130,6 +165,22 @@ class FirefoxTab:
         if self._framed:
             self.marionette.switch_to_frame(self.marionette.find_element(By.CSS_SELECTOR, "iframe"))
         return self.marionette
+
+
+@contextmanager
+def asleep(tab: Tab) -> Iterator[None]:
+    """The lid is shut: nothing of the browser runs."""
+    name = "firefox" if isinstance(tab, FirefoxTab) else "chrom"
+    children = psutil.Process().children(recursive=True)
+    stopped = [process for process in children if process.name().startswith(name)]
+    assert stopped
+    try:
+        for process in stopped:
+            process.suspend()
+        yield
+    finally:
+        for process in stopped:
+            process.resume()
 
 
 @contextmanager

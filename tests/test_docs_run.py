@@ -162,8 +162,8 @@ def test_the_addresses_in_the_html_of_a_page_are_served(product, page):
 
 
 GLOBALS = """
-declare const startButton: HTMLButtonElement, endButton: HTMLButtonElement, persona: HTMLElement;
-declare function show(message: string, code: string): void;
+declare const startButton: HTMLButtonElement, endButton: HTMLButtonElement;
+declare function show(message: string, code?: string): void;
 declare function waitForScore(callId: string): void;
 """
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.clips import spoken
 from tests.integrator_page import Site, integrator_site
-from tests.tabs import TABS, FirefoxTab, Tab, until
+from tests.tabs import TABS, ChromiumTab, FirefoxTab, Tab, asleep, until
 
 pytestmark = [
     *(pytest.mark.journey, pytest.mark.browser, pytest.mark.models, pytest.mark.slow),
@@ -112,8 +112,11 @@ def test_a_call_of_a_page_from_the_readme(tab, site):
     until_event(tab, "personaSpeaking", "payload.speaking")
     unplug(tab)
     assert codes(tab) == ["MIC_DEVICE_DISCONNECTED"]
-    tab.run("await session.setMicrophone('back'); await session.pressToTalk(true);")
-    say_and_be_heard(tab)
+    tab.run("await session.setMicrophone('back');")
+    forget(tab)
+    tab.run("await session.pressToTalk(true);")
+    until_event(tab, "userSpeaking", "payload.speaking")  # the button says so, before a word
+    say(tab)
     tab.run("await session.pressToTalk(false);")
     until_event(tab, "personaSpeaking", "payload.speaking")
     pause_and_go_on(tab)
@@ -211,15 +214,86 @@ def kept_redeems(tab: Tab, site: Site) -> None:
 
 
 @pytest.mark.prove
-def test_a_network_that_stays_away(tab, site):
+def test_a_network_that_stays_away_ends_the_call_which_is_scored(tab, site):
     call(tab, site, "/cable")
+    hear_out(tab)
+    say_and_be_heard(tab)
+    until_event(tab, "personaSpeaking", "payload.speaking")
     forget(tab)
     with site.cable.pulled():
-        time.sleep(40)
-    until_event(tab, "ended")
+        until_event(tab, "ended")
+        time.sleep(10)
+    time.sleep(3)
     assert events(tab) == ["reconnecting", "error", "ended"]
     assert codes(tab) == ["NETWORK_LOST"]
     assert_all_is_off(tab)
+    site.product.until_status(tab.run("return window.waitsFor;"), "scored", seconds=300)
+
+
+@pytest.mark.prove
+def test_a_network_that_is_away_while_much_changes(tab, site):
+    """The microphone was unplugged and another one taken; then a button is let go, a pause ends."""
+    call(tab, site, "/cable")
+    hear_out(tab)
+    unplug(tab)
+    tab.run("await session.setMicrophone('back'); await session.pressToTalk(false);")
+    tab.run("window.pauses = []; session.onPause(({ paused }) => pauses.push(paused));")
+    tab.run("await session.pause();")
+    until(tab, "pauses.length === 1")
+    forget(tab)
+    with site.cable.pulled():
+        tab.run("await session.pressToTalk(null); await session.resume();")
+        time.sleep(8)
+    until_event(tab, "reconnected")
+    until(tab, "pauses.at(-1) === false")
+    say_and_be_heard(tab)
+    end(tab)
+
+
+@pytest.mark.prove
+def test_a_laptop_that_slept_goes_on_with_its_call(tab, site):
+    call(tab, site)
+    hear_out(tab)
+    forget(tab)
+    with asleep(tab):
+        time.sleep(12)
+    go_on(tab)
+    if isinstance(tab, ChromiumTab):
+        for state in ("frozen", "active"):
+            tab.cdp("Page.setWebLifecycleState", {"state": state})
+            time.sleep(8 if state == "frozen" else 0)
+        go_on(tab)
+    end(tab)
+
+
+def go_on(tab: Tab) -> None:
+    """After a sleep, when all has settled, the rep is heard; nothing was said of an error."""
+    time.sleep(3)
+    until(tab, "session.connectionQuality().quality !== 'lost'")
+    assert events(tab) in ([], ["reconnecting", "reconnected"])
+    say_and_be_heard(tab)
+    forget(tab)
+
+
+@pytest.mark.prove
+def test_a_permission_that_is_taken_away_is_told_and_the_call_goes_on(tab, site):
+    """With the browser's own microphone, which plays a tone."""
+    tab.open(f"{site.address}/plain")
+    until(tab, "window.ready")
+    tab.permit_microphone(site.address, allowed=True)
+    tab.click("#startButton")
+    until_event(tab, "ready")
+    forget(tab)
+    try:
+        tab.permit_microphone(site.address, allowed=False)
+        until_event(tab, "error")
+        assert codes(tab) == ["MIC_PERMISSION_DENIED"]
+        time.sleep(2.5)  # longer than a line may be silent
+        assert events(tab) == ["error"]
+    finally:
+        tab.permit_microphone(site.address, allowed=True)
+    tab.click("#endButton")
+    until_event(tab, "ended")
 
 
 def test_an_iframe_of_another_origin_calls_where_it_may(tab, site):
