@@ -18,6 +18,16 @@ export interface Redeemed {
   persona: { name: string };
 }
 
+/** Opens the way to the server, and asks it for nothing, while the person is asked for the microphone. */
+export function openWay(apiBase: string): void {
+  const link = document.createElement("link");
+  link.rel = "preconnect";
+  link.crossOrigin = "anonymous"; // as `redeem` asks: without credentials
+  link.href = apiBase;
+  document.head.append(link);
+  link.remove(); // it has been seen
+}
+
 /** Spends the session token on a call. Never tried twice: the first try may have spent it. */
 export async function redeem(
   apiBase: string,

@@ -102,6 +102,14 @@ describe("connect", () => {
     expect(browser.audio[0]?.plays).toBe(1);
   });
 
+  it("opens the way to the server while the person looks at the question, and asks for nothing there", async () => {
+    browser.microphone = never;
+    start();
+    await pass(0);
+    expect(browser.links).toEqual([{ rel: "preconnect", href: "https://athos.test" }]);
+    expect(browser.requests).toEqual([]);
+  });
+
   it("offers while the server still looks at the ticket", async () => {
     const answer = browser.server.joined;
     browser.server.joined = (socket) => void setTimeout(() => answer(socket), 50);

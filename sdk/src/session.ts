@@ -5,7 +5,7 @@ import type { Log } from "./log.js";
 import { listMicrophones, Microphone, type MicrophoneInfo } from "./microphone.js";
 import type { ServerMessage } from "./protocol.js";
 import type { ConnectionQuality } from "./quality.js";
-import { redeem, type Redeemed, type RedeemRequest } from "./redeem.js";
+import { openWay, redeem, type Redeemed, type RedeemRequest } from "./redeem.js";
 
 const GOODBYE_MS = 2_000; // how long the server may take to confirm the end
 const TAIL_MS = 120; // what was said before a button came up is still on its way
@@ -175,6 +175,7 @@ export class Session implements AthosRoleplaySession {
   /** Microphone first: who says no has not spent the token. */
   async #join(signal: AbortSignal): Promise<{ name: string }> {
     signal.throwIfAborted(); // a listener of `connecting` may have disconnected
+    openWay(this.#options.apiBase);
     this.#microphone = await Microphone.open(this.#deviceId, signal);
     this.#openOrMute();
     this.#microphone.onLost = (reason) => this.#report(reason);

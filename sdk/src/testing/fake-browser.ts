@@ -212,6 +212,7 @@ export class FakeBrowser {
   server = new FakeServer();
   autoplayBlocked = false;
   requests: { url: string; init: RequestInit }[] = [];
+  links: { rel: string; href: string }[] = [];
   asked: MediaTrackConstraints[] = [];
   page = new EventTarget();
   devices = new EventTarget();
@@ -246,7 +247,11 @@ export class FakeBrowser {
       }),
     });
     vi.stubGlobal("window", this.page);
-    vi.stubGlobal("document", { createElement: () => new FakeElement(this), body: { append: () => {} } });
+    vi.stubGlobal("document", {
+      createElement: (name: string) => (name === "audio" ? new FakeElement(this) : { remove: () => {} }),
+      head: { append: ({ rel, href }: HTMLLinkElement) => this.links.push({ rel, href }) },
+      body: { append: () => {} },
+    });
     vi.stubGlobal("MediaStream", FakeStream);
     vi.stubGlobal("WebSocket", constructed((url) => new FakeSocket(String(url), this)));
     vi.stubGlobal("RTCPeerConnection", constructed((configuration) => new FakePeer(configuration as object, this)));
