@@ -648,9 +648,22 @@ def test_a_forgotten_tab_is_asked_and_then_ended(browser, frame_of, acme):
 
 
 def test_nobody_else_may_frame_it(browser, frame_of, host, site):
+    """Its developers read why; where the browser does not say who they are, the browser refuses."""
     with visitor(browser) as guest:
         frame_of(guest)
-        guest.page.goto(host.origin.replace("localhost", "127.0.0.1"))
+        elsewhere = host.origin.replace("localhost", "127.0.0.1")
+        guest.page.goto(elsewhere)
+        frame = guest.page.frame_locator("iframe")
+        frame.get_by_text(f"{elsewhere} is not among the web sites").wait_for()
+        guest.look("embed-1280-light-9-refused")
+        assert not any("frame-ancestors" in said for said in guest.console)
+        guest.page.evaluate(
+            """() => {
+                const frame = document.querySelector("iframe");
+                frame.referrerPolicy = "no-referrer";
+                frame.src += "&again";
+            }"""
+        )
         guest.page.wait_for_timeout(500)
         assert any("frame-ancestors" in said for said in guest.console)
 
