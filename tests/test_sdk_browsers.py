@@ -114,10 +114,9 @@ def test_a_call_of_a_page_from_the_readme(tab, site):
     assert codes(tab) == ["MIC_DEVICE_DISCONNECTED"]
     tab.run("await session.setMicrophone('back');")
     forget(tab)
-    tab.run("await session.pressToTalk(true);")
-    until_event(tab, "userSpeaking", "payload.speaking")  # the button says so, before a word
-    say(tab)
+    tab.run("await session.pressToTalk(true); await window.__voice.say(window.__clip);")
     tab.run("await session.pressToTalk(false);")
+    until_event(tab, "userSpeaking", "!payload.speaking")
     until_event(tab, "personaSpeaking", "payload.speaking")
     pause_and_go_on(tab)
     quality = tab.run("return session.connectionQuality();")
