@@ -30,6 +30,9 @@
     while (stream.getAudioTracks().length === 0) await new Promise((done) => setTimeout(done, 20));
   }
 
+  // Where each sound wants a click, this one does too; the page asks for the microphone a little later.
+  addEventListener("click", () => (opened ??= open()), { capture: true, once: true });
+
   window.tracks = []; // all that were given out
   navigator.mediaDevices.getUserMedia = async () => {
     await (opened ??= open());
