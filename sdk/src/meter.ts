@@ -3,7 +3,7 @@ const QUIETEST_DB = -60;
 
 /** Listens to a track for a level meter. Costs an audio thread, so it is made when first asked. */
 export class Meter {
-  readonly #context = new AudioContext({ latencyHint: "playback" }); // a look may be late; fewer, longer turns cost less
+  readonly #context = new AudioContext();
   readonly #analyser = new AnalyserNode(this.#context, { fftSize: SAMPLES });
   readonly #samples = new Float32Array(SAMPLES);
   #source: MediaStreamAudioSourceNode | undefined;

@@ -5,7 +5,7 @@ export interface Silence {
 }
 
 export function startSilence(): Silence | undefined {
-  const context = new AudioContext({ latencyHint: "playback" }); // no hurry: it costs less
+  const context = new AudioContext();
   const destination = context.createMediaStreamDestination();
   const zero = new ConstantSourceNode(context, { offset: 0 }); // without a source no packet leaves
   zero.connect(destination);
