@@ -500,6 +500,11 @@ class Dispute(TenantRow):
                 name="dispute_reply_has_time",
             ),
         ]
+        indexes = [
+            models.Index(  # who waits for an answer, the longest first
+                fields=["tenant", "created_at"], name="dispute_open", condition=Q(reply="")
+            ),
+        ]
 
 
 class Rescoring(TenantRow, DueRow):

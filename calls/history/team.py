@@ -8,20 +8,18 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TypeVar
 
-from django.db.models import Case, Count, Exists, F, Model, OuterRef, Q, QuerySet, Sum, When
+from django.db.models import Case, Count, F, Model, Q, QuerySet, Sum, When
 
-from calls.history.filters import CallFilters
-from calls.history.listing import Reader, calls_scored
-from calls.models import Call, Drill, PracticeCheck, PracticeDay, PracticeTotal, RepStanding
-from scoring.models import Override, Scorecard
+from calls.history.listing import Reader
+from calls.history.to_review import ToReview, calls_to_review
+from calls.models import Drill, PracticeCheck, PracticeDay, PracticeTotal, RepStanding
 from tenants.isolation import CATALOGUE
-from tenants.models import Agency, Rep
+from tenants.models import Agency
 
 ENOUGH = 5  # verdicts or scores: with fewer nothing is said about a team
-WEAKEST, NEEDY, REVIEWED = 6, 6, 5  # rows shown
-LOOKED_AT = 60  # newest scored calls among which those to review are found
-FALLS_BY, LOW, BAD, ABSENT, GONE = 10, 60, 50, timedelta(days=14), timedelta(days=60)
-UNSURE_BELOW = 0.8  # share of the points with a verified verdict
+WEAKEST, NEEDY, BETTER = 6, 6, 5  # rows shown
+RISES_BY, FALLS_BY, LOW = 5, 10, 60  # points of 100
+ABSENT, GONE = timedelta(days=14), timedelta(days=60)
 AGENCIES = 200  # offered as a filter
 
 Row = TypeVar("Row", bound=Model)
@@ -84,21 +82,13 @@ class WeakCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class Needy:
-    """Somebody whom a manager should look after, and why."""
+class Noticed:
+    """Somebody whom a manager should look after, or who got better, and why it is said."""
 
     public_id: str  # of the rep
     name: str  # the integrator's id where no name is known
     agency: str
     reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ToReview:
-    call: Call
-    rep: str
-    score: int
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +99,8 @@ class Team:
     earlier: Sums  # the period before, of the same length
     practised: int  # reps with a score in the period
     weakest: list[WeakCheck]
-    needy: list[Needy]
+    needy: list[Noticed]
+    better: list[Noticed]
     to_review: list[ToReview]
     agencies: list[Agency]
 
@@ -139,7 +130,8 @@ def team_find(
         practised=lately.aggregate(n=Count("rep", distinct=True))["n"],
         weakest=_weakest(reader, period, agency),
         needy=_needy(standings, now),
-        to_review=_to_review(reader, period, agency),
+        better=_better(lately),
+        to_review=calls_to_review(reader=reader, ended_from=period.begin(), agency=agency),
         agencies=agencies,
     )
 
@@ -149,9 +141,7 @@ def needy_reasons(standing: RepStanding, now: datetime) -> tuple[str, ...]:
     found = []
     lately, before = standing.lately, standing.before
     if lately is not None and before is not None and before - lately >= FALLS_BY:
-        found.append(
-            f"Last 3 scores {lately:.0f} on average, {before:.0f} before (n = {_n(standing)})"
-        )
+        found.append(_against_before(standing))
     elif lately is not None and lately < LOW:
         found.append(f"Last 3 scores {lately:.0f} of 100 on average")
     away = now - standing.last_at
@@ -160,17 +150,12 @@ def needy_reasons(standing: RepStanding, now: datetime) -> tuple[str, ...]:
     return tuple(found)
 
 
-def review_reason(*, score: int, hard_fails: list[str], coverage: float) -> str:
-    """Why somebody should listen to a scored call. Pure; empty: no reason."""
-    if coverage < UNSURE_BELOW:
-        return f"The judge was sure of {coverage:.0%} of the points only"
-    if hard_fails:
-        return "A rule that caps the score was broken"
-    return "A low score" if score < BAD else ""
-
-
-def _n(standing: RepStanding) -> int:
-    return len(standing.scores)
+def _against_before(standing: RepStanding) -> str:
+    """Of a standing that has both means."""
+    return (
+        f"Last 3 scores {standing.lately:.0f} on average, {standing.before:.0f} before"
+        f" (n = {len(standing.scores)})"
+    )
 
 
 def _of(rows: QuerySet[Row], reader: Reader, agency: Agency | None) -> QuerySet[Row]:
@@ -237,7 +222,7 @@ def drill_titles(keys: set[str]) -> dict[str, str]:
     return {drill.key: drill.title for drill in ours_last}
 
 
-def _needy(standings: QuerySet[RepStanding], now: datetime) -> list[Needy]:
+def _needy(standings: QuerySet[RepStanding], now: datetime) -> list[Noticed]:
     """Who falls most first, then who is low, then who stayed away."""
     falling = Q(lately__lte=F("before") - FALLS_BY)
     low = Q(lately__lt=LOW)
@@ -248,49 +233,27 @@ def _needy(standings: QuerySet[RepStanding], now: datetime) -> list[Needy]:
         .select_related("rep", "agency")
         .order_by(urgency, F("lately") - F("before"), "lately", "-last_at", "pk")[:NEEDY]
     )
-    return [
-        Needy(
-            public_id=standing.rep.public_id,
-            name=standing.rep.name or standing.rep.external_id,
-            agency=_named(standing.agency),
-            reasons=needy_reasons(standing, now),
-        )
-        for standing in found
-    ]
+    return [_noticed(standing, needy_reasons(standing, now)) for standing in found]
+
+
+def _better(standings: QuerySet[RepStanding]) -> list[Noticed]:
+    """Who rose most first, of those who practised in the period."""
+    found = (
+        standings.filter(lately__gte=F("before") + RISES_BY)
+        .select_related("rep", "agency")
+        .order_by(F("before") - F("lately"), "-last_at", "pk")[:BETTER]
+    )
+    return [_noticed(standing, (_against_before(standing),)) for standing in found]
+
+
+def _noticed(standing: RepStanding, reasons: tuple[str, ...]) -> Noticed:
+    return Noticed(
+        public_id=standing.rep.public_id,
+        name=standing.rep.name or standing.rep.external_id,
+        agency=_named(standing.agency),
+        reasons=reasons,
+    )
 
 
 def _named(agency: Agency | None) -> str:
     return (agency.name or agency.external_id) if agency else ""
-
-
-def _to_review(reader: Reader, period: Period, agency: Agency | None) -> list[ToReview]:
-    """Of the newest scored calls those that nobody has changed and that ask for a listener."""
-    filters = CallFilters(
-        ended_from=period.begin(), external_agency_id=agency.external_id if agency else None
-    )
-    calls = calls_scored(reader=reader, filters=filters, limit=LOOKED_AT).calls
-    changed = Override.objects.for_tenant(reader.tenant_id).filter(scorecard=OuterRef("pk"))
-    cards = (
-        Scorecard.objects.for_tenant(reader.tenant_id)
-        .filter(call_id__in=[call.pk for call in calls], call__private=False)
-        .order_by("version")
-        .values_list("call_id", "overall", "hard_fails", "coverage", Exists(changed))
-    )
-    newest = {call_id: told for call_id, *told in cards}
-    found = []
-    for call in calls:
-        score, hard_fails, coverage, is_changed = newest.get(call.pk, (0, [], 1.0, True))
-        reason = review_reason(score=score, hard_fails=hard_fails, coverage=coverage)
-        if reason and not is_changed:
-            found.append((call, score, reason))
-    return _with_names(reader, found[:REVIEWED])
-
-
-def _with_names(reader: Reader, found: list[tuple[Call, int, str]]) -> list[ToReview]:
-    people = {call.external_user_id for call, _, _ in found}
-    named = Rep.objects.for_tenant(reader.tenant_id).filter(external_id__in=people)
-    names = dict(named.values_list("external_id", "name"))
-    return [
-        ToReview(call, names.get(call.external_user_id) or call.external_user_id, score, reason)
-        for call, score, reason in found
-    ]

@@ -5,11 +5,14 @@ import uuid
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
 
 from calls.history.listing import Reader
-from calls.models import Call
+from calls.history.team import ABSENT, Period
+from calls.models import Call, RepStanding
 from tenants.errors import AthosError, InvalidRequest
 from tenants.models import SORT_NAME, Agency, ApiKey, Rep
 from tenants.sealing import SealBroken, seal, unseal
@@ -17,6 +20,13 @@ from tenants.sealing import SealBroken, seal, unseal
 PURPOSE = "athos.reps.cursor"
 LONGEST_SEARCH = 200  # characters
 CHOICES = 500  # agencies, teams in a list to choose from
+AWAY = "away"
+PRACTISED = {  # by what `RepFilters.practised` may be
+    "7": "in the last 7 days",
+    "30": "in the last 30 days",
+    "90": "in the last 90 days",
+    AWAY: "not in the last two weeks",  # ABSENT
+}
 
 
 class RepNotFound(AthosError):
@@ -29,12 +39,13 @@ class AgencyNotFound(AthosError):
 
 @dataclass(frozen=True, slots=True)
 class RepFilters:
-    """Which reps are wanted. `agency` is a public id."""
+    """Which reps are wanted. `agency` is a public id, `practised` a key of PRACTISED."""
 
     search: str = ""
     agency: str = ""
     team: str = ""
     unnamed: bool = False
+    practised: str = ""
 
     @property
     def any(self) -> bool:
@@ -157,12 +168,26 @@ def _filtered(reader: Reader, filters: RepFilters) -> QuerySet[Rep]:
         rows = rows.filter(team=filters.team)
     if filters.unnamed:
         rows = rows.filter(name="")
+    if filters.practised:
+        rows = rows.filter(_practised(reader, filters.practised))
     if filters.search:
         text = filters.search
         rows = rows.filter(
             Q(name__icontains=text) | Q(external_id__icontains=text) | Q(email__icontains=text)
         )
     return rows
+
+
+def _practised(reader: Reader, since: str) -> Exists:
+    """Who has a score of that time, in whole days (UTC) as home counts them, or who has none."""
+    days = ABSENT.days if since == AWAY else int(since)
+    period = Period.until(timezone.now().astimezone(UTC).date(), days)
+    rows = RepStanding.objects.for_tenant(reader.tenant_id).filter(
+        mode=reader.mode, rep_id=OuterRef("pk"), last_at__gte=period.begin()
+    )
+    if reader.agencies:
+        rows = rows.filter(agency_id__in=reader.agencies)
+    return ~Exists(rows) if since == AWAY else Exists(rows)
 
 
 def _cursor_read(text: str, digest: str) -> tuple[str, uuid.UUID]:

@@ -7,8 +7,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from calls.history.team import needy_reasons, review_reason
+from calls.history.team import needy_reasons
+from calls.history.to_review import review_reason
 from calls.models import Call, PracticeDay, RepStanding
+from calls.services.discussing import dispute_create
 from calls.services.practice_days import practice_day_count, practice_recount
 from calls.tests.making import make_drill, make_integrator
 from calls.tests.making_calls import add_scorecard, make_call
@@ -105,6 +107,48 @@ def test_people_are_named_with_the_reason(acme):
     assert "Fay &lt;b&gt;Falls&lt;/b&gt;" in page
     assert "Last 3 scores 50 on average, 90 before (n = 6)" in page
     assert "No practice for 20 days" in page
+
+
+def test_who_got_better_is_named_and_who_practised_is_a_click_away(acme):
+    practised(acme.tenant, [90, 90, 90, 50, 50, 50], user="rises", agency="north")
+    practised(acme.tenant, [72, 72, 72, 70, 70, 70], user="steady", agency="north")
+    practised(acme.tenant, [70], user="away", days_ago=20, agency="south")
+    client = manager_of(acme)
+    page = client.get("/?days=7").text
+    better = page.partition('id="better-title"')[2].partition("</section>")[0]
+    assert "Last 3 scores 90 on average, 50 before (n = 6)" in better
+    assert "rises" in better
+    assert "steady" not in better
+    assert 'href="/reps?practised=7"' in page
+    shown = {key: client.get(f"/reps?practised={key}").text for key in ("7", "30", "away", "odd")}
+    for user, keys in {"rises": {"7", "30", "odd"}, "away": {"30", "away", "odd"}}.items():
+        assert {key for key, text in shown.items() if f">{user}</a>" in text} == keys
+    with tenant_scope(acme.tenant.pk):
+        south = Agency.objects.get(external_id="south")
+    page = manager_of(acme, agencies=[south.pk]).get("/").text
+    assert "rises" not in page
+
+
+def test_a_rep_who_waits_for_an_answer_comes_first(acme):
+    practised(acme.tenant, [80], user="low", agency="south")
+    old = make_call(acme.tenant, user="waits", agency="north", ended_at=NOW - timedelta(days=80))
+    add_scorecard(old, overall=75)
+    add_scorecard(make_call(acme.tenant, user="bad"), overall=10)
+    said = {"check_key": "doctors", "text": "I asked for her doctors."}
+    dispute_create(tenant_id=acme.tenant.pk, call_id=old.pk, **said)
+    with tenant_scope(acme.tenant.pk):
+        south = Agency.objects.get(external_id="south")
+    client = manager_of(acme)
+    review = client.get("/").text.partition('id="review-title"')[2]
+    link = f"/calls/{old.public_id}#check-doctors"
+    assert link in review
+    assert 0 < review.index("The rep sees a verdict differently") < review.index("A low score")
+    for other in (manager_of(acme, agencies=[south.pk]), manager_of(make_integrator("Stranger"))):
+        assert link not in other.get("/").text
+    client.post(
+        f"/calls/{old.public_id}/review", {"action": "reply", "check": "doctors", "text": "Right."}
+    )
+    assert link not in client.get("/").text
 
 
 def test_a_page_of_twenty_queries_at_most(acme):

@@ -17,6 +17,7 @@ from calls.services.first_steps import first_steps
 from tenants.abilities import Ability
 from tenants.charts import Chart, Series
 from tenants.members import Member, for_members
+from tenants.models import Agency
 
 PERIODS = {7: "7 days", 30: "30 days", 90: "90 days"}
 HIDDEN = "first_steps_hidden"  # key of the session
@@ -41,7 +42,7 @@ def home(request: HttpRequest, member: Member) -> HttpResponse:
         team = team_find(reader=reader, period=period, now=now, agency=agency, agencies=agencies)
     context = {
         "team": team,
-        "tiles": _tiles(team, period),
+        "tiles": _tiles(team, period, agency),
         "charts": _charts(team, period) if team.by_day else [],
         "weakest": [_weak(check) for check in team.weakest],
         "enough": ENOUGH,
@@ -71,17 +72,25 @@ def first_steps_hide(request: HttpRequest, member: Member) -> HttpResponse:
     return redirect("home")
 
 
-def _tiles(team: Team, period: Period) -> list[tuple[str, str, str]]:
-    """Of each figure its name, its value and what stands behind it."""
+def _tiles(team: Team, period: Period, agency: Agency | None) -> list[tuple[str, str, str, str]]:
+    """Of each figure its name, its value, what stands behind it and where that is listed."""
     now, earlier = team.now, team.earlier
     mean = "–" if now.mean is None else f"{now.mean:.0f}"
     past = f"in the {period.days} days before"
+    who = {"practised": period.days} | ({"agency": agency.public_id} if agency else {})
+    reps = f"{reverse('rep-pages')}?{urlencode(who)}"
+    calls = f"{reverse('call-pages')}?{urlencode({'from': period.first} | _named(agency))}"
     return [
-        ("Practice", f"{now.seconds // 60:,} min", f"{earlier.seconds // 60:,} min {past}"),
-        ("Calls", f"{now.calls:,}", f"{now.scored:,} scored; {earlier.calls:,} {past}"),
-        ("Mean score", mean, _compared(now, earlier)),
-        ("Reps with a score", f"{team.practised:,}", f"in the last {period.days} days"),
+        ("Reps who practised", f"{team.practised:,}", f"scored in these {period.days} days", reps),
+        ("Calls", f"{now.calls:,}", f"{now.scored:,} scored; {earlier.calls:,} {past}", calls),
+        ("Practice", f"{now.seconds // 60:,} min", f"{earlier.seconds // 60:,} min {past}", ""),
+        ("Mean score", mean, _compared(now, earlier), ""),
     ]
+
+
+def _named(agency: Agency | None) -> dict[str, str]:
+    """For the query of a page that takes an agency as the integrator names it."""
+    return {"agency": agency.external_id} if agency else {}
 
 
 def _compared(now: Sums, earlier: Sums) -> str:

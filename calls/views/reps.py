@@ -31,7 +31,7 @@ ATTEMPTS = 15
 @require_safe
 @for_members()
 def rep_pages(request: HttpRequest, member: Member) -> HttpResponse:
-    """GET /reps: by name, with `q`, `agency`, `team`, `unnamed`, `after`"""
+    """GET /reps: by name, with `q`, `agency`, `team`, `practised`, `unnamed`, `after`"""
     reader, filters = reader_of(member), _filters(request)
     try:
         with people.reading(reader):
@@ -43,6 +43,7 @@ def rep_pages(request: HttpRequest, member: Member) -> HttpResponse:
                 "rows": rep_rows(reader, page.reps),
                 "agencies": people.agency_choices(reader=reader),
                 "teams": people.team_choices(reader=reader),
+                "practised": people.PRACTISED.items(),
                 "next": _next(filters, page.next_cursor),
                 "is_first": "after" not in request.GET,
             }
@@ -215,7 +216,12 @@ def _filters(request: HttpRequest) -> RepFilters:
     text = {
         name: value[: people.LONGEST_SEARCH].replace("\x00", "") for name, value in given.items()
     }
-    return RepFilters(text["q"], text["agency"], text["team"], bool(request.GET.get("unnamed")))
+    practised = request.GET.get("practised", "")
+    return RepFilters(
+        *(text["q"], text["agency"], text["team"]),
+        unnamed=bool(request.GET.get("unnamed")),
+        practised=practised if practised in people.PRACTISED else "",
+    )
 
 
 def _next(filters: RepFilters, cursor: str | None) -> str:

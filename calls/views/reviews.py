@@ -184,7 +184,7 @@ def _validate(member: Member, call_id: str, form: Form) -> tuple[str, str]:
 
 def _rescore(member: Member, call_id: str, form: Form) -> tuple[str, str]:
     rescore_ask(reader=reader_of(member), public_id=call_id, actor=member.actor)
-    return "The call is being scored again. Load this page again in a moment.", ""
+    return "The call is being scored again.", ""
 
 
 def _comment(member: Member, call_id: str, form: Form) -> tuple[str, str]:

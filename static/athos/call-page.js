@@ -1,6 +1,7 @@
 import { bindPlayer, playAt } from "./player.js";
 import { drawWave } from "./wave.js";
 
+const AGAIN_MS = 4000, LOOKS = 75; // five minutes
 const result = document.querySelector(".result");
 if (result) {
   bindPlayer(result);
@@ -16,6 +17,19 @@ if (result) {
   }
   const at = Number(new URLSearchParams(location.search).get("at"));
   if (audio && at > 0) playAt(audio, at, { play: false });
+}
+
+if (document.querySelector("[data-pending]")) reloadOnceArrived();
+
+/** Looks for the score until it is there. Nobody loses what they type, or the sound that they hear. */
+async function reloadOnceArrived() {
+  for (let look = 0; look < LOOKS; look++) {
+    await new Promise((go) => setTimeout(go, AGAIN_MS));
+    const isBusy = document.querySelector("audio")?.paused === false || [...document.querySelectorAll("textarea")].some((field) => field.value);
+    if (document.hidden || isBusy) continue;
+    const answer = await fetch(location.href).catch(() => null); // offline: looked for again
+    if (answer?.ok && !(await answer.text()).includes("data-pending")) return location.reload();
+  }
 }
 
 /** The quotes of the scorecard: where in the recording they are, and what they prove. */

@@ -5,11 +5,25 @@ const FAILURES = {
   "htmx:timeout": "The server did not answer in time. Try again in a moment.",
 };
 
+// What was done stays in sight where one is sent further down the page, until it is put away.
+const said = document.querySelector("#messages");
+for (const message of said.children) dismissible(message);
+
+function dismissible(message) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "quiet small";
+  button.textContent = "Close";
+  button.addEventListener("click", () => message.remove());
+  message.append(button);
+}
+
 function tell(words) {
   const message = document.createElement("p");
   message.className = "message";
   message.dataset.level = "error";
   message.textContent = words;
+  dismissible(message);
   document.querySelector("#messages").replaceChildren(message);
 }
 
