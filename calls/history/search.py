@@ -402,7 +402,7 @@ def _day(text: str) -> date:
     try:
         day = date.fromisoformat(text)
     except ValueError as odd:
-        raise ValueError("A day such as 2026-06-05.") from odd
+        raise ValueError("A day is written like 2026-06-05.") from odd
     if not 2000 <= day.year <= 2999:
-        raise ValueError("A day such as 2026-06-05.")
+        raise ValueError("A day is written like 2026-06-05.")
     return day

@@ -99,3 +99,10 @@ def _last(reader: Reader, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, datetime 
     newest = Subquery(scored.order_by("-ended_at", "-id").values("ended_at")[:1])
     rows = Agency.objects.for_tenant(reader.tenant_id).filter(pk__in=ids)
     return dict(rows.annotate(last_at=newest).values_list("pk", "last_at"))
+
+
+def agencies_named(*, reader: Reader, external_ids: Sequence[str]) -> dict[str, str]:
+    """The names of those that have one, by the integrator's id."""
+    with reading(reader):
+        rows = agencies_of(reader).filter(external_id__in=external_ids).exclude(name="")
+        return dict(rows.values_list("external_id", "name"))

@@ -128,8 +128,10 @@ def calls_of_rep(*, reader: Reader, rep: Rep, limit: int, cursor: str = "") -> P
 
 
 def trend(newest_first: Sequence[float], clear: float) -> Trend:
-    """Pure: the latest five against the fifteen before them, or fewer."""
-    now, before = newest_first[:NOW], newest_first[NOW : NOW + BEFORE]
+    """Pure: the latest five against up to fifteen before them; of six or seven the latest three or
+    four, so that three are left to compare with."""
+    latest = min(NOW, max(ENOUGH, len(newest_first) - ENOUGH))
+    now, before = newest_first[:latest], newest_first[latest : latest + BEFORE]
     return Trend(_mean(now), len(now), _mean(before), len(before), clear)
 
 

@@ -20,7 +20,7 @@ class FirstSteps:
     call: str = ""
     scored: bool = False
     webhook: bool = False  # one arrived, of the sandbox's or of live calls
-    live_key_used: bool = False
+    live_key_used: bool = False  # or was, by a key that is gone: there is a live call
     live_call: bool = False
 
     @property
@@ -40,14 +40,15 @@ def first_steps(*, tenant_id: uuid.UUID) -> FirstSteps:
         calls = Call.objects.for_tenant(tenant_id)
         tried = calls.filter(mode=ApiKey.Mode.TEST)
         newest = tried.order_by("-created_at", "-id").values_list("public_id", flat=True).first()
+        live_call = calls.filter(mode=ApiKey.Mode.LIVE, stage=Call.Stage.SCORED).exists()
         return FirstSteps(
             test_key=any(mode == ApiKey.Mode.TEST for mode, _ in modes),
             test_key_used=(ApiKey.Mode.TEST, True) in modes,
             call=newest or "",
             scored=tried.filter(stage=Call.Stage.SCORED).exists(),
             webhook=any(_arrived(tenant_id, mode) for mode in ApiKey.Mode),
-            live_key_used=(ApiKey.Mode.LIVE, True) in modes,
-            live_call=calls.filter(mode=ApiKey.Mode.LIVE, stage=Call.Stage.SCORED).exists(),
+            live_key_used=live_call or (ApiKey.Mode.LIVE, True) in modes,
+            live_call=live_call,
         )
 
 

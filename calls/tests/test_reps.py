@@ -185,7 +185,9 @@ def test_of_a_check_a_managers_answer_counts_until_it_is_given_back(acme):
 
 def test_too_few_attempts_are_not_compared():
     assert trend([90.0], 5).direction == "unknown"
-    assert trend([90.0] * 5 + [50.0, 50.0], 5).direction == "unknown"
+    assert trend([90.0] * 3 + [50.0, 50.0], 5).direction == "unknown"
+    assert trend([90.0] * 3 + [50.0] * 3, 5).direction == "up"
+    assert trend([90.0] * 7, 5).now_count == 4
     assert trend([90.0] * 5 + [50.0] * 3, 5).direction == "up"
     assert trend([50.0] * 5 + [90.0] * 3, 5).direction == "down"
     assert trend([50.0] * 5 + [52.0] * 3, 5).direction == "same"

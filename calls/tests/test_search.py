@@ -189,7 +189,7 @@ def test_what_cannot_be_read_is_told_beside_the_form(acme):
     make_call(acme.tenant)
     page = manager_of(acme).get("/calls?from=yesterday&score_from=101&score_to=-1&stage=x&words=a")
     assert page.status_code == 200
-    assert "A day such as 2026-06-05." in page.text
+    assert "A day is written like 2026-06-05." in page.text
     assert "A score is a whole number from 0 to 100." in page.text
     assert shown(page) == []
     assert "Clear" in page.text

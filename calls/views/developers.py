@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from calls.history.listing import Reader
+from calls.reps.agencies import agencies_named
 from calls.selectors import drill_keys
 from calls.services.embedding import site_find, site_key_make
 from calls.services.first_steps import first_steps
@@ -114,6 +115,8 @@ def usage_page(request: HttpRequest, member: Member) -> HttpResponse:
     usage = usage_of(tenant=tenant, reader=reader, month=str(month))
     days = days_of(reader=reader, month=month)
     ordered = sorted(usage.agencies.items(), key=lambda item: (-item[1].seconds, item[0] or ""))
+    shown = ordered[:AGENCIES]
+    names = agencies_named(reader=reader, external_ids=[agency for agency, _ in shown if agency])
     allowed = usage.minutes_allowed
     used = usage.total.seconds / 60
     context = {
@@ -122,8 +125,8 @@ def usage_page(request: HttpRequest, member: Member) -> HttpResponse:
         "total": _tally(usage.total),
         "allowed": allowed,
         "share": round(100 * used / allowed) if allowed else None,
-        "agencies": [(name, _tally(tally)) for name, tally in ordered[:AGENCIES]],
-        "agencies_hidden": max(0, len(ordered) - AGENCIES),
+        "agencies": [(key, names.get(key or "", ""), _tally(tally)) for key, tally in shown],
+        "agencies_hidden": len(ordered) - len(shown),
         "bars": _bars(days),
         "most": max((day.seconds for day in days), default=0) / 60,
         "width": len(days) * (BAR + GAP) - GAP,

@@ -1,4 +1,4 @@
-import { bindPlayer, playAt } from "./player.js";
+import { bindPlayer, playAt, reveal } from "./player.js";
 import { drawWave } from "./wave.js";
 
 const AGAIN_MS = 4000, LOOKS = 75; // five minutes
@@ -15,6 +15,7 @@ if (result) {
       nonce: document.querySelector("script[nonce]").nonce,
     });
   }
+  lineShow(location.hash);
   const at = Number(new URLSearchParams(location.search).get("at"));
   if (audio && at > 0) playAt(audio, at, { play: false });
 }
@@ -30,6 +31,17 @@ async function reloadOnceArrived() {
     const answer = await fetch(location.href).catch(() => null); // offline: looked for again
     if (answer?.ok && !(await answer.text()).includes("data-pending")) return location.reload();
   }
+}
+
+/** Brings the line of an address such as #line-3 into view: it scrolls in a box of its own. */
+function lineShow(hash) {
+  const line = /^#line-\d+$/.test(hash) && document.querySelector(hash);
+  if (!line) return;
+  const isBeside = matchMedia("(min-width: 861px)").matches; // the transcript stays beside the scorecard
+  const held = isBeside ? document.querySelector(".result") : line.closest(".transcript");
+  const covered = isBeside ? 80 : document.querySelector(".recording").offsetHeight + 24; // pixels at the top
+  window.scrollTo(0, held.getBoundingClientRect().top + window.scrollY - covered);
+  reveal(line);
 }
 
 /** The quotes of the scorecard: where in the recording they are, and what they prove. */

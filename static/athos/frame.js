@@ -31,6 +31,13 @@ for (const [name, words] of Object.entries(FAILURES)) {
   document.addEventListener(name, () => tell(words));
 }
 
+// On a phone the pages of a section are wider than the window: the one that is open comes into view.
+const below = document.querySelector("nav.below");
+const open = below?.querySelector("[aria-current]");
+if (open) below.scrollLeft = open.offsetLeft - (below.clientWidth - open.offsetWidth) / 2;
+
+document.querySelector('main [aria-invalid="true"]')?.focus(); // what is to be mended in a form that was refused
+
 // A menu closes when one goes elsewhere, or by Escape.
 const menus = "details.menu[open]";
 document.addEventListener("click", (event) => {

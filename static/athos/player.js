@@ -26,14 +26,14 @@ function mark(lines, audio, follow) {
   const now = audio.currentTime;
   for (const line of lines) {
     const current = !audio.paused && now >= Number(line.dataset.start) && now < Number(line.dataset.end);
-    if (current && follow && !line.hasAttribute("aria-current")) show(line);
+    if (current && follow && !line.hasAttribute("aria-current")) reveal(line);
     if (current) line.setAttribute("aria-current", "true");
     else line.removeAttribute("aria-current");
   }
 }
 
 /** Scrolls the transcript alone: the page stays where it is. */
-function show(line) {
+export function reveal(line) {
   const list = line.parentElement;
   const above = line.getBoundingClientRect().top - list.getBoundingClientRect().top;
   if (above < 0 || above + line.offsetHeight > list.clientHeight) {

@@ -48,7 +48,8 @@ def test_a_search_changes_the_list_and_the_address_and_back_undoes_it(opened):
         page = guest.page
         rows = page.locator("#calls tbody tr")
         before = rows.count()
-        page.get_by_label("Stage").select_option("failed")
+        page.get_by_text("Days, score, state").click()
+        page.get_by_label("State").select_option("failed")
         page.wait_for_url("**/calls?stage=failed")
         page.wait_for_function("() => document.querySelectorAll('#calls tbody tr').length === 1")
         page.go_back()
@@ -56,7 +57,7 @@ def test_a_search_changes_the_list_and_the_address_and_back_undoes_it(opened):
         page.wait_for_function(
             f"() => document.querySelectorAll('#calls tbody tr').length === {before}"
         )
-        assert page.get_by_label("Stage").input_value() == ""
+        assert page.get_by_label("State").input_value() == ""
         with page.expect_download() as download:
             page.get_by_text("Export as CSV").click()
         lines = download.value.path().read_text().splitlines()
