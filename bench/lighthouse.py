@@ -66,8 +66,8 @@ class Judged:
         return min(self.scores.values()) >= GOAL and self.bytes <= HEAVIEST
 
 
-def places_find(demo: dict[str, str], origin: str) -> tuple[dict[str, str], str]:
-    """The address of each page, and the cookies of the demo's owner, who looks at the sandbox."""
+def places_find(demo: dict[str, str], origin: str, mode: str) -> tuple[dict[str, str], str]:
+    """The address of each page, and the cookies of the demo's owner, who looks at that mode."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page()
@@ -76,8 +76,8 @@ def places_find(demo: dict[str, str], origin: str) -> tuple[dict[str, str], str]
         page.fill("[name=password]", demo["managerPassword"])
         page.click("button.main")
         page.wait_for_selector(".mode")
-        page.click(".mode [value=test]")
-        page.wait_for_selector("[data-mode=test]")
+        page.click(f".mode [value={mode}]")
+        page.wait_for_selector(f"[data-mode={mode}]")
         found = {
             "call": _first_link(page, f"{origin}/calls", "tbody a"),
             "rep": _first_link(page, f"{origin}/reps", "tbody a"),
@@ -144,10 +144,13 @@ def main(arguments: Iterable[str] | None = None) -> int:
     parser.add_argument("--var", type=Path, required=True, help="folder of the running product")
     parser.add_argument("--pages", nargs="+", choices=PAGES, default=list(PAGES))
     parser.add_argument("--presets", nargs="+", choices=PRESETS, default=list(PRESETS))
+    parser.add_argument(
+        "--mode", choices=["test", "live"], default="test", help="of the calls shown"
+    )
     parser.add_argument("--keep", type=Path, help="folder for Lighthouse's own reports")
     given = parser.parse_args(None if arguments is None else list(arguments))
     demo = json.loads((given.var / "demo.json").read_text())
-    places, cookies = places_find(demo, demo["baseUrl"].rstrip("/"))
+    places, cookies = places_find(demo, demo["baseUrl"].rstrip("/"), given.mode)
     with tempfile.TemporaryDirectory(prefix="athos-lighthouse-") as thrown_away:
         folder = given.keep or Path(thrown_away)
         folder.mkdir(parents=True, exist_ok=True)
