@@ -40,13 +40,18 @@ def home(request: HttpRequest, member: Member) -> HttpResponse:
         if named and agency is None:
             return redirect("home")
         team = team_find(reader=reader, period=period, now=now, agency=agency, agencies=agencies)
+    shows_steps = Ability.DEVELOP in member.abilities and HIDDEN not in request.session
     context = {
         "team": team,
         "tiles": _tiles(team, period, agency),
         "charts": _charts(team, period) if team.by_day else [],
         "weakest": [_weak(check) for check in team.weakest],
         "enough": ENOUGH,
-        "first_steps": Ability.DEVELOP in member.abilities and HIDDEN not in request.session,
+        # where there is little else they come at once, else when the figures are there
+        "steps": first_steps(tenant_id=member.tenant_id)
+        if shows_steps and not team.by_day
+        else None,
+        "first_steps": shows_steps,
         "periods": [(n, label, n == period.days) for n, label in PERIODS.items()],
         "period": period,
         "agency": agency,
