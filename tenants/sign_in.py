@@ -37,6 +37,13 @@ _PURPOSE = "second-factor"
 class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no types
     """People are added by those who are in already."""
 
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "email_password_mismatch": "This e-mail and password do not go together.",
+        "incorrect_code": "This code is not right, or it is over. Codes change every half minute.",
+        "incorrect_password": "This is not your password.",
+        "enter_current_password": "This is not the password that you have.",
+    }
+
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 
