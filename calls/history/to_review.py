@@ -104,5 +104,5 @@ def _with_names(reader: Reader, rows: Iterable[_Row]) -> list[ToReview]:
     names = dict(named.values_list("external_id", "name"))
     return [
         ToReview(call, names.get(call.external_user_id) or call.external_user_id, *told)
-        for call, *told in found
+        for call, told in ((row[0], row[1:]) for row in found)
     ]

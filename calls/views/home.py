@@ -82,9 +82,9 @@ def _tiles(team: Team, period: Period, agency: Agency | None) -> list[tuple[str,
     now, earlier = team.now, team.earlier
     mean = "–" if now.mean is None else f"{now.mean:.0f}"
     past = f"in the {period.days} days before"
-    who = {"practised": period.days} | ({"agency": agency.public_id} if agency else {})
+    who = {"practised": str(period.days)} | ({"agency": agency.public_id} if agency else {})
     reps = f"{reverse('rep-pages')}?{urlencode(who)}"
-    calls = f"{reverse('call-pages')}?{urlencode({'from': period.first} | _named(agency))}"
+    calls = f"{reverse('call-pages')}?{urlencode({'from': str(period.first)} | _named(agency))}"
     return [
         ("Reps who practised", f"{team.practised:,}", f"scored in these {period.days} days", reps),
         ("Calls", f"{now.calls:,}", f"{now.scored:,} scored; {earlier.calls:,} {past}", calls),
