@@ -178,7 +178,7 @@ def _filtered(reader: Reader, filters: RepFilters) -> QuerySet[Rep]:
     return rows
 
 
-def _practised(reader: Reader, since: str) -> Exists:
+def _practised(reader: Reader, since: str) -> Q:
     """Who has a score of that time, in whole days (UTC) as home counts them, or who has none."""
     days = ABSENT.days if since == AWAY else int(since)
     period = Period.until(timezone.now().astimezone(UTC).date(), days)
@@ -187,7 +187,7 @@ def _practised(reader: Reader, since: str) -> Exists:
     )
     if reader.agencies:
         rows = rows.filter(agency_id__in=reader.agencies)
-    return ~Exists(rows) if since == AWAY else Exists(rows)
+    return ~Q(Exists(rows)) if since == AWAY else Q(Exists(rows))
 
 
 def _cursor_read(text: str, digest: str) -> tuple[str, uuid.UUID]:
