@@ -1,6 +1,7 @@
 """`manage.py live`: a process that carries calls."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -72,6 +73,8 @@ async def _serve(*, slots: int, drain: float) -> None:
             _warm(engines, measuring, providers.background_embedder, packs, examples)
         )
         warming.add_done_callback(_log_failure)
+        gc.collect()
+        gc.freeze()  # what was imported and made ready: walking it would hold up every call's sound
         try:
             await _carry_calls(engines, carried, drain)
         finally:
