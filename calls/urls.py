@@ -11,7 +11,9 @@ from calls.history.recording_links import PATH
 from calls.sandbox.api import SandboxCallApi
 from calls.usage.api import UsageApi
 from calls.views import (
+    agency_settings,
     assignments,
+    demo_month,
     developers,
     embed,
     home,
@@ -48,6 +50,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
     path("first-steps", home.first_steps_card, name="first-steps"),
     path("first-steps/hide", home.first_steps_hide, name="first-steps-hide"),
+    path("demo-month", demo_month.demo_month_card, name="demo-month"),
+    path("demo-month/fill", demo_month.demo_month_fill, name="demo-month-fill"),
+    path("demo-month/clear", demo_month.demo_month_clear, name="demo-month-clear"),
     path("calls", lists.call_pages, name="call-pages"),
     path("calls/export.csv", lists.calls_export, name="calls-export"),
     path("developers/quickstart", developers.quickstart_page, name="quickstart-page"),
@@ -64,6 +69,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("reps/import/template.csv", rep_import.rep_import_template, name="rep-import-template"),
     path("reps/<str:rep_id>", reps.rep_page, name="rep-page"),
     path("reps/<str:rep_id>/edit", reps.rep_edit, name="rep-edit"),
+    path("settings/agencies", agency_settings.agency_settings_page, name="agency-settings"),
     path("settings/practice", practice_setting.practice_page, name="practice-page"),
     path("assignments", assignments.assignment_pages, name="assignment-pages"),
     path("assignments/add", assignments.assignment_add, name="assignment-add"),

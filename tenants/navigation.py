@@ -53,6 +53,7 @@ SECTIONS = (
         "Settings",
         (
             Page("Team", "team-page", Ability.ADMINISTER),
+            Page("Agencies", "agency-settings", Ability.ADMINISTER),
             Page("Branding", "branding-page", Ability.ADMINISTER),
             Page("Practice", "practice-page", Ability.ADMINISTER),
             Page("Retention", "retention-page", Ability.ADMINISTER),

@@ -7,7 +7,19 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from django.db.models import Count, Max, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import (
+    Case,
+    Count,
+    Exists,
+    Max,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
 from django.db.models.functions import JSONObject
 
 from calls.assignments.giving import AssignmentNotFound
@@ -21,6 +33,10 @@ from tenants.models import ApiKey, Rep, User
 from tenants.selectors import database_now
 
 OF_A_REP = 20  # assignments shown with a rep, the newest
+# Which calls of an assignee count: live ones, unless the sandbox alone knows the rep.
+_MODE = Case(
+    When(rep__sandbox_only=True, then=Value(ApiKey.Mode.TEST)), default=Value(ApiKey.Mode.LIVE)
+)
 
 
 class State(StrEnum):
@@ -171,6 +187,9 @@ def state_of(
 
 def _assignments(reader: Reader) -> QuerySet[Assignment]:
     rows = Assignment.objects.for_tenant(reader.tenant_id)
+    if reader.mode == ApiKey.Mode.LIVE:
+        real = Assignee.objects.filter(assignment=OuterRef("pk"), rep__sandbox_only=False)
+        rows = rows.filter(Exists(real))
     return rows.filter(agencies__overlap=list(reader.agencies)) if reader.agencies else rows
 
 
@@ -181,7 +200,7 @@ def _assignees(reader: Reader) -> QuerySet[Assignee]:
 
 def standings_of(rows: QuerySet[Assignee]) -> list[Standing]:
     """Of these people. Needs the scope. What a rep keeps to themselves counts for nothing here."""
-    rows = rows.select_related("assignment", "rep").annotate(told=_told())
+    rows = rows.select_related("assignment", "rep").annotate(mode=_MODE).annotate(told=_told())
     now = database_now()
     found = rows.order_by("-assignment__created_at", "rep__external_id")
     return [_standing(assignee, assignee.told, now) for assignee in found]
@@ -204,13 +223,13 @@ def _standing(assignee: Assignee, told: dict[str, Any] | None, now: datetime) ->
 
 
 def _told() -> Subquery:
-    """Of the outer assignee: how scored live calls of the drill went since it was given.
+    """Of the outer assignee: how scored calls of the drill went since it was given.
 
     All at once: a busy rep's calls are many, and are read once only.
     """
     calls = Call.objects.filter(
         external_user_id=OuterRef("rep__external_id"),
-        mode=ApiKey.Mode.LIVE,
+        mode=OuterRef("mode"),
         stage=Call.Stage.SCORED,
         ended_at__gte=OuterRef("assignment__created_at"),
         drill_key=OuterRef("assignment__drill_key"),

@@ -10,8 +10,9 @@ from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
 from calls.history.listing import Reader
 from calls.models import Call, PracticeDay
 from calls.reps.people import CHOICES, agencies_of, reading, reps_of
-from tenants.models import Agency
+from tenants.models import Agency, Membership
 from tenants.selectors import database_now
+from tenants.team import MEMBERS_MOST
 
 ENOUGH = 5  # scores on either side of a comparison
 
@@ -24,6 +25,15 @@ class AgencyRow:
     reps: int
     unnamed: int
     last_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AgencySetUp:
+    """An agency in the settings. `members` are those who see nothing but their agencies."""
+
+    agency: Agency
+    reps: int
+    members: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +85,28 @@ def agency_rows(*, reader: Reader) -> list[AgencyRow]:
         reps, unnamed = _counts(reader, ids), _counts(reader, ids, name="")
         last = _last(reader, ids)
     return [AgencyRow(a, reps.get(a.pk, 0), unnamed.get(a.pk, 0), last.get(a.pk)) for a in found]
+
+
+def agencies_set_up(*, reader: Reader, after: str, limit: int) -> list[AgencySetUp]:
+    """Agencies by the integrator's ids that come after that one, and who is limited to each."""
+    with reading(reader):
+        rows = agencies_of(reader).filter(external_id__gt=after) if after else agencies_of(reader)
+        found = list(rows.order_by("external_id")[:limit])
+        ids = [agency.pk for agency in found]
+        reps = _counts(reader, ids)
+        members = Membership.objects.for_tenant(reader.tenant_id).filter(agencies__overlap=ids)
+        limited = [
+            (set(member.agencies), member.user.name or member.user.email)
+            for member in members.select_related("user").order_by("user__email")[:MEMBERS_MOST]
+        ]
+    return [
+        AgencySetUp(
+            agency,
+            reps.get(agency.pk, 0),
+            tuple(name for agencies, name in limited if agency.pk in agencies),
+        )
+        for agency in found
+    ]
 
 
 def _month(days: QuerySet[PracticeDay]) -> Month:

@@ -112,6 +112,22 @@ def agency_rename(
     return agency
 
 
+def agency_add(*, tenant_id: uuid.UUID, external_id: str, name: str, actor: str) -> Agency:
+    """An agency before its first call. Raises InvalidRequest, for one that is there as well."""
+    external_id = text_checked(external_id, "id")
+    name = text_checked(name, "name")
+    if not external_id:
+        raise InvalidRequest("Say how your integration names it.", details={"field": "id"})
+    agency = Agency(tenant_id=tenant_id, external_id=external_id, name=name)
+    with tenant_scope(tenant_id):
+        Agency.objects.bulk_create([agency], ignore_conflicts=True)
+        if not Agency.objects.for_tenant(tenant_id).filter(pk=agency.pk).exists():
+            raise InvalidRequest("There is an agency of that id.", details={"field": "id"})
+        target = f"agency:{agency.public_id}"
+        audit(tenant_id=tenant_id, actor=actor, action="agency.create", target=target)
+    return agency
+
+
 def text_checked(text: str, field: str, *, longest: int = LONGEST) -> str:
     """One line, trimmed. Raises InvalidRequest, which names the field."""
     text = text.strip()

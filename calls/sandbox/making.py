@@ -18,6 +18,7 @@ from calls.ports import Embedder, ProviderRefused, ProviderUnavailable, Voice
 from calls.providers.embedder import OpenAIEmbedder
 from calls.providers.voice import OpenAIVoice
 from calls.sandbox.conversation import Recorded, record, speak_by_text
+from calls.sandbox.month import NEXT_LOOK, call_is_discussed, month_afterwards
 from calls.sandbox.scripts import scripts
 from calls.sandbox.services import EPOCH, sandbox_call_fail, sandbox_call_made
 from calls.sandbox.speaking import Voices
@@ -39,6 +40,7 @@ class Plan:
     seed: int
     rep_lines: tuple[str, ...]
     keep_rep: bool
+    is_discussed: bool
     fails: str
 
 
@@ -46,9 +48,12 @@ def sandbox_call_make(claim: Claim[SandboxCall]) -> None:
     """Speak the script, then keep turns, recording and the call's end in one transaction.
 
     Nothing is kept before: who is killed here leaves a row that is due again, and perhaps files
-    that no row names.
+    that no row names. A call of the demo's month is looked at again for what is said of it.
     """
     plan = _plan(claim)
+    if plan is None:
+        month_afterwards(claim)
+        return
     if plan.fails:
         sandbox_call_fail(claim=claim, failure=Call.Failure(plan.fails))
         return
@@ -64,14 +69,21 @@ def sandbox_call_make(claim: Claim[SandboxCall]) -> None:
         claim.release(error="STORAGE_UNAVAILABLE")
     else:
         turns = [_turn_values(turn) for turn in recorded.turns]
-        sandbox_call_made(claim=claim, turns=turns, parts=parts, seconds=recorded.seconds)
+        again_in = NEXT_LOOK if plan.is_discussed else None
+        sandbox_call_made(
+            claim=claim, turns=turns, parts=parts, seconds=recorded.seconds, again_in=again_in
+        )
         logger.info("sandbox_call_made", extra={"call_id": plan.public_id})
 
 
-def _plan(claim: Claim[SandboxCall]) -> Plan:
+def _plan(claim: Claim[SandboxCall]) -> Plan | None:
+    """None: the call is made already."""
     with tenant_scope(claim.tenant_id):
         sandbox = SandboxCall.objects.select_related("call__drill").get(pk=claim.pk)
-    call = sandbox.call
+        call = sandbox.call
+        if call.stage != Call.Stage.CREATED:
+            return None
+        is_discussed = call_is_discussed(sandbox)
     script = scripts()[sandbox.script] if sandbox.script else None
     return Plan(
         call_id=call.pk,
@@ -80,7 +92,8 @@ def _plan(claim: Claim[SandboxCall]) -> Plan:
         difficulty=call.difficulty,
         seed=call.seed,
         rep_lines=script.lines_for(call.drill_key) if script else tuple(sandbox.rep_lines),
-        keep_rep=script is not None,
+        keep_rep=script is not None or sandbox.happened_at is not None,
+        is_discussed=is_discussed,
         fails=script.fails if script else "",
     )
 

@@ -3,129 +3,225 @@
 Everything belongs to reps of its own, so it can be told apart and is erased with them.
 """
 
-from collections.abc import Iterator
+import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 
-from calls.erasure.requests import RepNotFound, rep_erase
-from calls.models import Call
-from calls.sandbox.services import NotATestKey, SandboxWish, sandbox_call_add
+from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import Now
+
+from calls.assignments.giving import Wish, assignment_create
+from calls.erasure.requests import Asking, RepNotFound, rep_erase
+from calls.history.listing import Reader
+from calls.models import Assignment, Call, SandboxCall, TranscriptLine, Turn
+from calls.sandbox.month_plan import Given, Month, Practising, Said, month
+from calls.sandbox.services import SandboxWish, sandbox_call_add
 from calls.selectors import drill_find
+from calls.services.discussing import comment_add, dispute_create, dispute_reply
+from calls.services.reviewing import score_override
 from calls.services.tokens import DrillNotFound
-from tenants.auth import Caller
+from scoring.overrides import Seen
+from scoring.ports import Answer
+from scoring.selectors import scorecard_of
 from tenants.isolation import tenant_scope
-from tenants.models import Agency, ApiKey, Rep
+from tenants.models import Agency, ApiKey, Membership, Rep, Tenant
+from webhooks.models import Rehearsal
 from work.bell import ring
+from work.claims import Claim
 
-DRILL = "ma-full-sale"
-AGENCIES = {"demo-harbor": "Harbor Benefits", "demo-summit": "Summit Senior Health"}
-_SCRIPTS = {"p": "poor", "m": "medium", "g": "good", "s": "silent"}
+NEXT_LOOK = timedelta(seconds=20)  # at a call that is not scored yet
+_FINAL = (Call.Stage.SCORED, Call.Stage.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
-class Practising:
-    """A made-up rep: one letter a call, the oldest first, the last one `last` days ago."""
+class Standing:
+    """How far the month is. `calls` are those that were asked for, 0: there is no month; `done`
+    those that are scored or given up."""
 
-    external_id: str
-    name: str
-    agency: str
-    calls: str
-    last: int
-    every: int  # days between two calls
+    calls: int
+    done: int
 
-    def times(self, today: datetime) -> Iterator[tuple[str, datetime]]:
-        """Of each call its script and its end, in office hours."""
-        for place, letter in enumerate(self.calls):
-            back = self.last + self.every * (len(self.calls) - 1 - place)
-            hour = 9 + (place * 3 + self.last) % 8
-            day = (today - timedelta(days=back)).date()
-            yield _SCRIPTS[letter], datetime.combine(day, time(hour, 17), UTC)
+    @property
+    def is_ready(self) -> bool:
+        return 0 < self.calls == self.done
 
 
-PEOPLE = (
-    Practising("demo-rep-1", "Maya Lindqvist", "demo-harbor", "ppmmgg", 1, 4),  # gets better
-    Practising("demo-rep-2", "Tom Okafor", "demo-harbor", "ggggg", 2, 5),  # steady
-    Practising("demo-rep-3", "Ines Castellano", "demo-harbor", "gggppp", 1, 3),  # falls
-    Practising("demo-rep-4", "Priya Raman", "demo-harbor", "pm", 3, 2),  # new
-    Practising("demo-rep-5", "Walter Brandt", "demo-summit", "mmmmm", 17, 2),  # stopped
-    Practising("demo-rep-6", "Grace Mbeki", "demo-summit", "mmmg", 1, 6),
-    Practising("demo-rep-7", "Luis Ferreira", "demo-summit", "sp", 4, 1),  # microphone trouble
-)
+def demo_month_create(*, tenant: Tenant, now: datetime) -> int:
+    """Have the month made in the tenant's sandbox; the number of calls, none where it is there.
 
-
-def demo_month_create(*, caller: Caller, now: datetime) -> int:
-    """Have the month made by a test key; the number of calls, none where it is there already.
-
-    Raises NotATestKey and DrillNotFound. The calls wait for the worker, oldest first.
+    Raises DrillNotFound. The calls wait for the worker, oldest first.
     """
-    if caller.mode != ApiKey.Mode.TEST:
-        raise NotATestKey
-    tenant = caller.tenant
+    plan, owner = month(), _owner(tenant)
     with tenant_scope(tenant.pk):
-        drill = drill_find(tenant=tenant, key=DRILL)
+        Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)  # two at once: one month
+        drill = drill_find(tenant=tenant, key=plan.drill)
         if drill is None:
             raise DrillNotFound
-        mine = [person.external_id for person in PEOPLE]
-        if Call.objects.for_tenant(tenant).filter(external_user_id__in=mine).exists():
+        if _calls(tenant).exists():
             return 0
-        _people_create(caller)
-        planned = [
-            (ended_at, script, person)
-            for person in PEOPLE
-            for script, ended_at in person.times(now - timedelta(days=1))
-        ]
-        for ended_at, script, person in sorted(planned, key=lambda each: each[0]):
-            wish = _wish(person, script)
-            sandbox_call_add(tenant=tenant, drill=drill, wish=wish, happened_at=ended_at)
+        _people_create(tenant, plan)
+        planned = sorted(
+            (ended_at, rep.external_id, place)
+            for rep in plan.reps
+            for place, ended_at in enumerate(rep.times(now.date()))
+        )
+        reps = {rep.external_id: rep for rep in plan.reps}
+        for number, (ended_at, name, place) in enumerate(planned, start=1):
+            wish = _wish(plan, reps[name], place)
+            sandbox_call_add(
+                tenant=tenant, drill=drill, wish=wish, happened_at=ended_at, seed=number
+            )
+        for given in plan.given:
+            _assign(tenant, plan, given, now.date(), owner)
         ring("sandbox")
     return len(planned)
 
 
-def demo_month_remove(*, caller: Caller) -> int:
+def demo_month_standing(*, tenant_id: uuid.UUID) -> Standing:
+    """How many calls of the month there are, and how many are through."""
+    with tenant_scope(tenant_id):
+        over = Q(stage__in=_FINAL) | ~Q(failure="")
+        found = _calls(Tenant(pk=tenant_id)).aggregate(
+            calls=Count("pk"), done=Count("pk", filter=over)
+        )
+    return Standing(**found)
+
+
+def demo_month_remove(*, tenant: Tenant, actor: str) -> int:
     """Have all of it erased with the made-up reps; how many of them there were."""
-    if caller.mode != ApiKey.Mode.TEST:
-        raise NotATestKey
-    with tenant_scope(caller.tenant.pk):  # a test key takes no rep that has a name
-        ours = Rep.objects.for_tenant(caller.tenant).filter(sandbox_only=True)
-        ours.filter(external_id__in=[person.external_id for person in PEOPLE]).update(name="")
+    asking = Asking(tenant=tenant, mode=ApiKey.Mode.TEST, agencies=(), actor=actor)
     found = 0
-    for person in PEOPLE:
+    for rep in month().reps:
         try:
-            rep_erase(caller=caller, external_user_id=person.external_id)
+            rep_erase(caller=asking, external_user_id=rep.external_id)
         except RepNotFound:
             continue
         found += 1
     return found
 
 
-def _people_create(caller: Caller) -> None:
-    owner = {"tenant": caller.tenant}
+def month_afterwards(claim: Claim[SandboxCall]) -> None:
+    """What people say of a call of the month, as soon as it is scored. Said once."""
+    with claim.finish() as sandbox:
+        call = sandbox.call
+        if call.stage not in _FINAL and not call.failure:
+            sandbox.due_at = Now() + NEXT_LOOK
+        else:
+            sandbox.due_at = None
+        sandbox.save(update_fields=["due_at"])
+        if call.stage == Call.Stage.SCORED:
+            for said in _said_of(sandbox):
+                _say(call, said, _owner(Tenant(pk=claim.tenant_id)))
+
+
+def call_is_discussed(sandbox: SandboxCall) -> bool:
+    """Whether something is to be said of the call afterwards. Needs the tenant's scope."""
+    return bool(_said_of(sandbox))
+
+
+def _said_of(sandbox: SandboxCall) -> list[Said]:
+    if sandbox.happened_at is None:
+        return []
+    mine = SandboxCall.objects.filter(call__rep_id=sandbox.call.rep_id)
+    number = mine.filter(happened_at__lte=sandbox.happened_at).count()
+    name = sandbox.call.external_user_id
+    return [said for said in month().said if (said.rep, said.call) == (name, number)]
+
+
+def _say(call: Call, said: Said, user_id: uuid.UUID) -> None:
+    """By the services that members and reps use. A check that the rubric lacks is passed over."""
+    here: Any = {
+        "reader": Reader(call.tenant_id, mode=call.mode),
+        "public_id": call.public_id,
+    }
+    lines = TranscriptLine.objects.filter(call=call, role=Turn.Role.USER).order_by("number")
+    line = lines.first() if said.at == "first" else lines.last()
+    if said.comment and line is not None:
+        comment_add(**here, line_number=line.number, text=said.comment, user_id=user_id)
+    card = scorecard_of(tenant_id=call.tenant_id, call_id=call.pk)
+    if not said.dispute or not card or not card.verdicts.filter(check_key=said.check).exists():
+        return
+    dispute_create(
+        tenant_id=call.tenant_id, call_id=call.pk, check_key=said.check, text=said.dispute
+    )
+    if said.override:
+        score_override(
+            **here,
+            check_key=said.check,
+            answer=Answer.YES,
+            reason=said.override,
+            seen=Seen(card.version, 0),
+            actor=f"user:{user_id}",
+        )
+    if said.reply:
+        dispute_reply(**here, check_key=said.check, text=said.reply, user_id=user_id)
+
+
+def _assign(tenant: Tenant, plan: Month, given: Given, today: date, user_id: uuid.UUID) -> None:
+    """Given some days ago, and due then, or already over."""
+    agency = Agency.objects.get(tenant=tenant, external_id=given.agency)
+    wish = Wish(
+        form_id=uuid.uuid4(),
+        drill_key=plan.drill,
+        due_on=today,
+        pass_mark=given.pass_mark,
+        agency=agency.public_id,
+        team=given.team,
+        focus=given.focus,
+        note=given.note,
+    )
+    made = assignment_create(tenant_id=tenant.pk, agencies=(), wish=wish, actor=f"user:{user_id}")
+    Assignment.objects.filter(pk=made.pk).update(
+        created_at=Now() + timedelta(days=given.given), due_on=today + timedelta(days=given.due)
+    )
+
+
+def _people_create(tenant: Tenant, plan: Month) -> None:
     agencies = {
         external_id: Agency.objects.get_or_create(
-            **owner, external_id=external_id, defaults={"name": name}
+            tenant=tenant, external_id=external_id, defaults={"name": name}
         )[0]
-        for external_id, name in AGENCIES.items()
+        for external_id, name in plan.agencies.items()
     }
-    for person in PEOPLE:
-        Rep.objects.get_or_create(
-            **owner,
-            external_id=person.external_id,
-            defaults={
-                "name": person.name,
-                "agency": agencies[person.agency],
-                "sandbox_only": True,
-            },
-        )
+    Rep.objects.bulk_create(
+        [
+            Rep(
+                tenant=tenant,
+                external_id=rep.external_id,
+                name=rep.name,
+                team=rep.team,
+                agency=agencies[rep.agency],
+                sandbox_only=True,
+            )
+            for rep in plan.reps
+        ],
+        ignore_conflicts=True,  # one whom a file had brought in as a real one stays
+    )
 
 
-def _wish(person: Practising, script: str) -> SandboxWish:
+def _wish(plan: Month, rep: Practising, place: int) -> SandboxWish:
+    kind, is_hard = rep.calls[place], place >= len(rep.calls) - rep.hard
     return SandboxWish(
-        drill_key=DRILL,
-        difficulty=Call.Difficulty.ADVANCED,
-        external_user_id=person.external_id,
-        external_agency_id=person.agency,
-        script=script,
-        rep_lines=(),
-        webhook="normal",
+        drill_key=plan.drill,
+        difficulty=Call.Difficulty.ELITE if is_hard else Call.Difficulty.ADVANCED,
+        external_user_id=rep.external_id,
+        external_agency_id=rep.agency,
+        script=plan.script_of(kind),
+        rep_lines=plan.rep_lines(rep, kind),
+        webhook=Rehearsal.NEVER,  # nobody waits for calls of last week
         webhook_delay=0,
     )
+
+
+def _calls(tenant: Tenant) -> QuerySet[Call]:
+    names = [rep.external_id for rep in month().reps]
+    rows = Call.objects.for_tenant(tenant)
+    return rows.filter(external_user_id__in=names, mode=ApiKey.Mode.TEST)
+
+
+def _owner(tenant: Tenant) -> uuid.UUID:
+    """Who answers and assigns in the made-up month."""
+    with tenant_scope(tenant.pk):
+        rows = Membership.objects.for_tenant(tenant).filter(role=Membership.Role.OWNER)
+        return rows.order_by("created_at", "id").values_list("user_id", flat=True)[0]

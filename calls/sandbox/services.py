@@ -66,13 +66,18 @@ def sandbox_call_create(*, caller: Caller, wish: SandboxWish) -> Call:
 
 
 def sandbox_call_add(
-    *, tenant: Tenant, drill: Drill, wish: SandboxWish, happened_at: datetime | None = None
+    *,
+    tenant: Tenant,
+    drill: Drill,
+    wish: SandboxWish,
+    happened_at: datetime | None = None,
+    seed: int = SEED,
 ) -> Call:
     """The rows of a call that is due to be made; `happened_at` is when it is to have ended.
 
     In the caller's transaction and the tenant's scope.
     """
-    call = _call_create(tenant, drill, wish)
+    call = _call_create(tenant, drill, wish, seed)
     SandboxCall.objects.create(
         tenant=tenant,
         call=call,
@@ -100,7 +105,7 @@ def _check_room(tenant: Tenant) -> None:
         )
 
 
-def _call_create(tenant: Tenant, drill: Drill, wish: SandboxWish) -> Call:
+def _call_create(tenant: Tenant, drill: Drill, wish: SandboxWish, seed: int) -> Call:
     agency = agency_ensure(tenant_id=tenant.pk, external_id=wish.external_agency_id)
     return Call.objects.create(
         tenant=tenant,
@@ -119,7 +124,7 @@ def _call_create(tenant: Tenant, drill: Drill, wish: SandboxWish) -> Call:
         drill_key=drill.key,
         difficulty=wish.difficulty,
         persona_name=drill.pack["persona"]["name"],
-        seed=SEED,
+        seed=seed,
     )
 
 
@@ -132,13 +137,15 @@ def sandbox_call_made(
     turns: Sequence[Mapping[str, Any]],
     parts: Sequence[Mapping[str, Any]],
     seconds: float,
+    again_in: timedelta | None = None,
 ) -> None:
     """The call is over, and ended just now, or when it is to have happened.
 
-    `turns` and `parts` are the columns of their rows beyond call and epoch, turns in order.
+    `turns` and `parts` are the columns of their rows beyond call and epoch, turns in order. The
+    row is looked at again after `again_in`.
     """
     with claim.finish() as sandbox:
-        _done(sandbox)
+        _done(sandbox, again_in)
         length, then = timedelta(seconds=seconds), sandbox.happened_at
         if then is None:
             times: dict[str, Any] = {"started_at": Now() - length, "ended_at": Now()}
@@ -175,9 +182,12 @@ def sandbox_call_fail(*, claim: Claim[SandboxCall], failure: Call.Failure) -> No
 
 def sandbox_tell_parked(sandbox: SandboxCall) -> None:
     """The call could not be made: the integrator hears that it failed."""
-    call_tell_parked(Call.objects.select_for_update().get(pk=sandbox.call_id))
+    call = Call.objects.select_for_update().get(pk=sandbox.call_id)
+    if call.stage == Call.Stage.CREATED:
+        call_tell_parked(call)
 
 
-def _done(sandbox: SandboxCall) -> None:
-    sandbox.due_at, sandbox.rep_lines = None, []
+def _done(sandbox: SandboxCall, again_in: timedelta | None = None) -> None:
+    sandbox.due_at = None if again_in is None else Now() + again_in
+    sandbox.rep_lines = []
     sandbox.save(update_fields=["due_at", "rep_lines"])

@@ -7,16 +7,21 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from calls.history.listing import Reader
 from calls.history.team import needy_reasons
 from calls.history.to_review import review_reason
 from calls.models import Call, PracticeDay, RepStanding
 from calls.services.discussing import dispute_create
 from calls.services.practice_days import practice_day_count, practice_recount
+from calls.services.reviewing import score_override
 from calls.tests.making import make_drill, make_integrator
 from calls.tests.making_calls import add_scorecard, make_call
 from calls.tests.test_call_pages import manager_of
+from scoring.overrides import Seen
+from scoring.ports import Answer
 from tenants.isolation import tenant_scope
 from tenants.models import Agency, Membership, Rep
+from tenants.services import SYSTEM
 from work.drain import drain
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bells")]
@@ -61,6 +66,25 @@ def test_few_calls_make_no_claim(acme):
     assert "Nobody:" in page
     assert "of 100, n = 2" in page
     assert "%" not in page.partition("<main")[2].replace("100%", "")
+
+
+def test_a_managers_answer_counts_for_the_team(acme):
+    practised(acme.tenant, [50] * 5)
+    with tenant_scope(acme.tenant.pk):
+        call = Call.objects.first()
+    assert "Met in 0 of 5 calls" in manager_of(acme).get("/").text
+    score_override(
+        reader=Reader(acme.tenant.pk),
+        public_id=call.public_id,
+        check_key="doctors",
+        answer=Answer.YES,
+        reason="She did.",
+        seen=Seen(1, 0),
+        actor=SYSTEM,
+    )
+    practice_recount(tenant_id=acme.tenant.pk)
+    drain(PracticeDay, kind="practice", handle=practice_day_count)
+    assert "Met in 1 of 5 calls" in manager_of(acme).get("/").text
 
 
 def test_periods_and_the_period_before(acme):

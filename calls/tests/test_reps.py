@@ -8,7 +8,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
 from calls.history.listing import Reader
-from calls.reps.progress import checks_of, drills_of, trend
+from calls.reps.progress import trend
 from calls.reps.sheets import Line, sheet_decode, sheet_read, sheet_write
 from calls.services.reviewing import score_override, score_override_withdraw
 from calls.tests.making import make_drill, make_integrator, make_worker, redeem
@@ -166,21 +166,21 @@ def test_progress_is_of_the_drill_and_its_checks_against_the_own_past(acme, clie
     assert "Asked which doctors the customer wants to keep" in page
 
 
-def test_of_a_check_a_managers_answer_counts_until_it_is_given_back(acme):
+def test_of_a_check_a_managers_answer_counts_until_it_is_given_back(acme, client):
     call = scored(acme, 80)
     reader, said = Reader(acme.tenant.pk), {"check_key": "doctors", "actor": SYSTEM}
     said |= {"reader": reader, "public_id": call.public_id, "reason": "She did, at 0:12."}
 
-    def met() -> float | None:
-        (drill,) = drills_of(reader=reader, rep=rep_named(acme))
-        checks = checks_of(reader=reader, attempts=drill.attempts)
-        return next(check.trend.now for check in checks if check.key == "doctors")
+    def met() -> str:
+        page = client.get(f"/reps/{rep_named(acme).public_id}").text
+        row = page.partition("Asked which doctors the customer wants to keep</th>")[2]
+        return re.search(r'data-label="Now"><span>(\d+)', row).group(1)
 
-    assert met() == 0.0
+    assert met() == "0"
     score_override(**said, answer=Answer.YES, seen=Seen(1, 0))
-    assert met() == 1.0
+    assert met() == "100"
     score_override_withdraw(**said, seen=Seen(1, 1))
-    assert met() == 0.0
+    assert met() == "0"
 
 
 def test_too_few_attempts_are_not_compared():
@@ -410,3 +410,47 @@ def test_formulas_are_quoted_in_the_template_and_taken_back(acme, client):
 def test_what_is_written_is_read_again():
     people = [Line(2, "a,b", 'Quo"te', "a@example.com", "-1", "@team"), Line(3, "+49")]
     assert sheet_read(sheet_write(people)).lines == tuple(people)
+
+
+# --- agencies in the settings ---------------------------------------------------------------------
+
+
+def test_managers_see_name_and_add_agencies_in_the_settings(acme, client):
+    stranger = make_integrator("Stranger")
+    foreign = agency_named(stranger, "foreign")
+    north = agency_named(acme, "north")
+    rep_named(acme, "rep_1", agency=north)
+    limited = manager_of(acme, [north.pk])
+    page = client.get("/settings/agencies").text
+    assert "north" in page and "foreign" not in page and "@example.com" in page
+    answer = client.post(f"/agencies/{north.public_id}/edit", {"name": EVIL[0], "from": "settings"})
+    assert answer.headers["Location"] == "/settings/agencies"
+    assert "&lt;script&gt;alert(1)" in client.get("/settings/agencies").text
+    answer = client.post(f"/agencies/{foreign.public_id}/edit", {"name": "x", "from": "settings"})
+    assert answer.status_code == 404
+    new = {"external_id": " south ", "name": "The South"}
+    assert client.post("/settings/agencies", new).status_code == 302
+    for wrong in (new, {"external_id": " "}, {"external_id": "x" * 201}, {"external_id": "a\x00"}):
+        assert client.post("/settings/agencies", wrong).status_code == 400
+    with tenant_scope(acme.tenant.pk):
+        assert dict(Agency.objects.values_list("external_id", "name")) == {
+            "north": EVIL[0],
+            "south": "The South",
+        }
+    assert actions(acme)[-2:] == ["agency.update", "agency.create"]
+    assert limited.get("/settings/agencies").status_code == 403
+    assert limited.post("/settings/agencies", new).status_code == 403
+    analyst = manager_of(acme, role=Membership.Role.ANALYST)
+    assert analyst.get("/settings/agencies").status_code == 403
+
+
+def test_agencies_in_the_settings_are_paged(acme, client):
+    with tenant_scope(acme.tenant.pk):
+        Agency.objects.bulk_create(
+            Agency(tenant=acme.tenant, external_id=f"agency {n:02}") for n in range(60)
+        )
+    first = client.get("/settings/agencies").text
+    more = re.search(r'rel="next" href="([^"]+)"', first).group(1).replace("&amp;", "&")
+    second = client.get(f"/settings/agencies{more}").text
+    found = re.findall(r">(agency \d\d)</a>", first + second)
+    assert found == [f"agency {n:02}" for n in range(60)]

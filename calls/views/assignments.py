@@ -15,7 +15,7 @@ from calls.assignments.giving import AssignmentNotFound, Wish
 from calls.reps import people
 from calls.reps.people import RepFilters
 from calls.selectors import drills_to_choose
-from calls.views.reps import live_reader_of
+from calls.views.reps import reader_of
 from tenants.abilities import Ability
 from tenants.errors import AthosError, InvalidRequest
 from tenants.members import Member, for_members
@@ -33,7 +33,7 @@ def assignment_pages(request: HttpRequest, member: Member) -> HttpResponse:
     """GET /assignments, the newest first, older ones by `before`"""
     try:
         page = standing.assignments_page(
-            reader=live_reader_of(member), limit=PAGE, cursor=request.GET.get("before", "")
+            reader=reader_of(member), limit=PAGE, cursor=request.GET.get("before", "")
         )
     except InvalidRequest:
         return redirect("assignment-pages")
@@ -51,9 +51,7 @@ def assignment_pages(request: HttpRequest, member: Member) -> HttpResponse:
 def assignment_page(request: HttpRequest, member: Member, assignment_id: str) -> HttpResponse:
     """GET /assignments/<public id>"""
     try:
-        row, standings = standing.assignment_get(
-            reader=live_reader_of(member), public_id=assignment_id
-        )
+        row, standings = standing.assignment_get(reader=reader_of(member), public_id=assignment_id)
     except AssignmentNotFound as missing:
         raise Http404 from missing
     context = {
@@ -149,7 +147,7 @@ def _wish(given: QueryDict) -> Wish:
 def _add_form(
     request: HttpRequest, member: Member, given: QueryDict, problem: AthosError | None = None
 ) -> HttpResponse:
-    reader, drill = live_reader_of(member), given.get("drill", "")
+    reader, drill = reader_of(member), given.get("drill", "")
     drills = drills_to_choose(tenant_id=member.tenant_id)
     with people.reading(reader):
         chosen = given.getlist("rep")[: giving.MOST_REPS]

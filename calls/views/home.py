@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from calls.history.listing import Reader
 from calls.history.team import ENOUGH, Period, Sums, Team, WeakCheck, agencies_seen, team_find
 from calls.services.first_steps import first_steps
+from calls.views.demo_month import demo_month_of
 from tenants.abilities import Ability
 from tenants.charts import Chart, Series
 from tenants.members import Member, for_members
@@ -47,6 +48,7 @@ def home(request: HttpRequest, member: Member) -> HttpResponse:
         "charts": _charts(team, period) if team.by_day else [],
         "weakest": [_weak(check) for check in team.weakest],
         "enough": ENOUGH,
+        "demo_month": demo_month_of(member),
         # where there is little else they come at once, else when the figures are there
         "steps": first_steps(tenant_id=member.tenant_id)
         if shows_steps and not team.by_day

@@ -129,16 +129,13 @@ def agency_edit(request: HttpRequest, member: Member, agency_id: str) -> HttpRes
     except InvalidRequest as refused:
         return _agency(request, member, agency_id, problem=refused)
     messages.success(request, f"Saved: {people.agency_name(agency)}.")
+    if request.POST.get("from") == "settings":
+        return redirect("agency-settings")
     return redirect("agency-page", agency_id)
 
 
 def reader_of(member: Member) -> Reader:
     return Reader(member.tenant_id, member.membership.agencies, member.mode)
-
-
-def live_reader_of(member: Member) -> Reader:
-    """For what exists for live calls only."""
-    return Reader(member.tenant_id, member.membership.agencies)
 
 
 def rep_rows(reader: Reader, reps: Sequence[Rep]) -> list[dict[str, object]]:
@@ -184,7 +181,7 @@ def _rep(
 
 
 def _assigned(member: Member, rep: Rep) -> list[dict[str, object]]:
-    reader = live_reader_of(member)
+    reader = reader_of(member)
     standings = standing.assignments_of_rep(reader=reader, rep=rep)
     titles = standing.titles_of(reader=reader, standings=standings)
     return [{"standing": s, "title": titles[s.assignment.drill_key]} for s in standings]

@@ -108,6 +108,11 @@ PAGES = [
         roles=ADMINISTRATORS,
         states=("full",),
     ),
+    Page(
+        *("agency-settings", lambda side: "/settings/agencies"),
+        roles=ADMINISTRATORS,
+        shows="tbody tr",
+    ),
     Page("branding", lambda side: "/settings/branding", roles=ADMINISTRATORS),
     Page("retention", lambda side: "/settings/retention", roles=ADMINISTRATORS),
     Page("allowance", lambda side: "/settings/allowance", roles=ADMINISTRATORS),

@@ -265,6 +265,9 @@ ROUTES: dict[str, Route] = {
     },
     "/": _get(MEMBER),
     "/first-steps": _get(WHOLE_MEMBER),
+    "/demo-month": _get(WHOLE_MEMBER),
+    "/demo-month/fill": {"POST": Act(WHOLE_MEMBER, ok=(302,), form=True, body=lambda s, p: {})},
+    "/demo-month/clear": {"POST": Act(WHOLE_MEMBER, ok=(302,), form=True, body=lambda s, p: {})},
     "/first-steps/hide": {"POST": Act(WHOLE_MEMBER, ok=(302,), form=True, body=lambda s, p: {})},
     "/sign-in": _get(ANYBODY, ok=(200, 302))
     | {"POST": Act(ANYBODY, ok=(200, 302), form=True), "PUT": Act(ANYBODY, ok=(200, 302))},
@@ -311,6 +314,7 @@ ROUTES: dict[str, Route] = {
     "/settings/team/member": _get(WHOLE_MEMBER, query=lambda s, p: {"email": s.manager.email})
     | _post(WHOLE_MEMBER, ok=(404,)),
     "/settings/team/remove": _post(WHOLE_MEMBER, ok=(302,)),
+    "/settings/agencies": _get(WHOLE_MEMBER) | _post(WHOLE_MEMBER, ok=(400,)),
     "/settings/branding": _get(WHOLE_MEMBER) | _post(WHOLE_MEMBER, ok=(302,)),
     "/settings/branding/logo": _post(WHOLE_MEMBER, ok=(302,)),
     "/settings/security": _get(WHOLE_MEMBER) | _post(WHOLE_MEMBER, ok=(302,)),

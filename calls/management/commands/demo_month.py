@@ -24,10 +24,10 @@ class Command(BaseCommand):
         try:
             caller = _caller(credentials)
             if remove:
-                people = demo_month_remove(caller=caller)
+                people = demo_month_remove(tenant=caller.tenant, actor=caller.actor)
                 self.stdout.write(f"{people} made-up reps are being erased, with their calls.")
                 return
-            calls = demo_month_create(caller=caller, now=timezone.now())
+            calls = demo_month_create(tenant=caller.tenant, now=timezone.now())
         except AthosError as refused:
             raise CommandError(refused.message) from refused
         if calls:
