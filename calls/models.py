@@ -95,7 +95,7 @@ class Call(TenantRow, DueRow):
     mode = models.CharField(max_length=4, choices=ApiKey.Mode, default=ApiKey.Mode.LIVE)
     source = models.CharField(max_length=20, default="roleplay")
     rep = models.ForeignKey(
-        Rep, on_delete=models.PROTECT, related_name="calls", db_constraint=False
+        Rep, on_delete=models.PROTECT, related_name="calls", db_constraint=False, db_index=False
     )
     agency = models.ForeignKey(
         Agency,
@@ -172,6 +172,10 @@ class Call(TenantRow, DueRow):
             models.Index(
                 fields=["tenant", "agency", "mode", "-created_at", "-id"],
                 name="call_newest_made_of_agency",
+            ),
+            models.Index(
+                fields=["tenant", "rep", "mode", "-created_at", "-id", "agency"],
+                name="call_newest_made_of_rep",
             ),
             models.Index(
                 fields=["tenant", "mode", "drill_key", "-created_at", "-id"],

@@ -35,6 +35,7 @@ def place(product, dialogue):
         yield product, seeder, dialogue
 
 
+@pytest.mark.prove
 def test_a_worker_killed_again_and_again_scores_each_call_once(place):
     product, seeder, dialogue = place
     run = chaos.kills(product, seeder, dialogue, times=2, calls=3)

@@ -237,6 +237,7 @@ def no_speech_at_all():
     )
 
 
+@pytest.mark.prove
 def test_silence_and_noise_make_no_sentence(engines, bells):
     call = live_call(hints=["Carol Whitaker", "Eliquis", "Medicare Advantage"])
     sound = no_speech_at_all()

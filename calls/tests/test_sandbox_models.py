@@ -94,6 +94,7 @@ def test_the_same_script_gives_the_same_transcript_and_score(acme, tmp_path):
     assert Client().get(first["audioUrl"].removeprefix(project.PUBLIC_URL)).status_code == 200
 
 
+@pytest.mark.prove
 def test_a_silent_rep_gets_no_score_and_the_webhook_says_why(acme):
     call_id = begin(acme, script="silent")
     worked_on_here()

@@ -21,6 +21,7 @@ _TENANT = {"tenant", "tenant_id", "tenant__in", "tenant_id__in", "drill_owner_id
 _AGENCIES = {"agency__in", "agency_id__in"}
 _plain_filter = QuerySet._filter_or_exclude_inplace
 _plain_get_queryset = TenantManager.get_queryset
+_plain_with_catalogue = TenantManager.with_catalogue
 
 
 @contextmanager
@@ -33,6 +34,7 @@ def standing(*lines: str) -> Iterator[None]:
             off.enter_context(patch.object(TenantManager, "get_queryset", _unscoped))
         else:
             off.enter_context(patch.object(TenantManager, "get_queryset", _scoped))
+            off.enter_context(patch.object(TenantManager, "with_catalogue", _catalogued))
         if FILTERS not in lines:
             off.enter_context(patch.object(QuerySet, "_filter_or_exclude_inplace", _unfiltered))
         yield
@@ -46,6 +48,11 @@ def _scoped(self: TenantManager) -> QuerySet:
     """The real one, whose own filter is no explicit one."""
     with patch.object(QuerySet, "_filter_or_exclude_inplace", _plain_filter):
         return _plain_get_queryset(self)
+
+
+def _catalogued(self: TenantManager) -> QuerySet:
+    with patch.object(QuerySet, "_filter_or_exclude_inplace", _plain_filter):
+        return _plain_with_catalogue(self)
 
 
 def _unfiltered(self: QuerySet, negate: bool, args: tuple, kwargs: dict) -> None:
