@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -49,6 +50,7 @@ VAR = Path(os.environ["ATHOS_VAR"])
 READY_WITHIN = 60.0  # seconds, for a web process
 CONNECTIONS = 8
 REQUESTS = 400  # of a round, of each kind
+SETTLED = 0.8  # seconds in which the log of requests writes what was asked before
 RACERS = 64
 BATCH = 50  # tokens minted ahead: they live for five minutes
 MINT_BODY = b'{"externalUserId": "rep_8842"}'
@@ -165,9 +167,13 @@ def over_http(acme: Integrator, web: psutil.Process, port: int, rounds: int) -> 
         "redeem": (lambda: [_redeem(token) for token in _tokens(acme, REQUESTS)], 200),
     }
     told: dict[str, list[tuple[Hammered, float]]] = {name: [] for name in kinds}
+    order = list(kinds)
     for _ in range(rounds + 1):  # the first one warms up
-        for name, (requests, status) in kinds.items():
+        random.Random(len(told[order[0]])).shuffle(order)  # nobody has always the same before them
+        for name in order:
+            requests, status = kinds[name]
             ready = requests()
+            time.sleep(SETTLED)
             before = _worked(web)
             result = hammer(port, ready, connections=CONNECTIONS)
             if set(result.statuses) != {status}:
