@@ -24,7 +24,7 @@ from webhooks.writing import AT_ONCE, Writer, claim_fail
 from work import bell
 from work.claims import Claim, claim_batch, hold_open
 
-IN_FLIGHT = 384  # attempts of one sender at once; the caps per endpoint and tenant are in sql.py
+IN_FLIGHT = 512  # attempts of one sender at once; the caps per endpoint and tenant are in sql.py
 BATCH = 48  # claimed in one go, so that the first of them leave soon
 LOOK_SECONDS = 0.2  # what becomes due while others are in flight waits so long at most
 GATHER_SECONDS = 0.1  # attempts that end together make room for one look, not one look each

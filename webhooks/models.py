@@ -178,7 +178,11 @@ class Delivery(TenantRow, DueRow):
 
     class Meta:
         indexes = [
-            models.Index(fields=["due_at"], name="delivery_due", condition=Q(state="pending")),
+            models.Index(
+                fields=["endpoint", "due_at", "id"],
+                name="delivery_waiting",
+                condition=Q(state="pending"),
+            ),
             models.Index(
                 fields=["endpoint"],
                 name="delivery_leased",

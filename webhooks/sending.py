@@ -30,7 +30,7 @@ CONNECT_SECONDS = 5.0  # TCP and TLS, for each address
 BODY_SECONDS = 3.0  # the answer's head has decided; its body is only for the log
 READ_BYTES = 16 * 1024
 # asyncio gives each TLS connection 256 KiB to read into, a hundred MiB for what we have in flight.
-TLS_BUFFER_BYTES = 2 * READ_BYTES
+TLS_BUFFER_BYTES = READ_BYTES
 # Taken from one connection in all. Whoever floods us with interim answers (`100 Continue`) would
 # else keep the loop busy parsing them until the deadline, and make everybody's attempts late.
 RECEIVED_BYTES = 8 * READ_BYTES

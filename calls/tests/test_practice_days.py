@@ -1,24 +1,33 @@
 """Sums of practice: right after any change of a call, for its own tenant and agency alone."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from calls.erasure.carrying_out import erasure_carry_out
 from calls.history.listing import Reader
-from calls.models import Call, Erasure, PracticeCheck, PracticeDay, RepStanding
+from calls.models import (
+    Call,
+    Erasure,
+    PracticeCheck,
+    PracticeDay,
+    PracticeTotal,
+    RepStanding,
+)
 from calls.services.outcomes import call_fail, call_succeed
-from calls.services.practice_days import practice_day_count, practice_mark
+from calls.services.practice_days import practice_day_count, practice_mark, practice_recount
 from calls.services.reviewing import score_override, score_validate
 from calls.tests.making import make_drill, make_integrator
 from calls.tests.making_calls import add_scorecard, make_call
 from scoring.overrides import Seen
 from scoring.ports import Answer
 from tenants.isolation import tenant_scope
-from tenants.models import Rep
+from tenants.models import Agency, Rep
 from tenants.services import ALL_SCOPES
 from work.drain import drain
 
@@ -61,6 +70,12 @@ def checks(tenant, **scope):
         return {c.check_key: (c.asked, c.met, c.partly) for c in rows}
 
 
+def totals(tenant, **scope):
+    with tenant_scope(tenant.pk, **scope):
+        rows = PracticeTotal.objects.order_by("check_key")
+        return {c.check_key: (c.asked, c.met, c.partly) for c in rows}
+
+
 def standings(tenant, **scope):
     with tenant_scope(tenant.pk, **scope):
         return [(s.rep.external_id, s.scores) for s in RepStanding.objects.order_by("rep_id")]
@@ -95,6 +110,47 @@ def test_counting_twice_changes_nothing_and_a_failed_call_has_minutes_only(acme)
         count(acme.tenant)
         assert days(acme.tenant) == [(5, "live", 2, 90, 1, 80)]
     assert standings(acme.tenant) == [("rep_8842", [80])]
+
+
+def test_checks_are_summed_over_all_agencies_for_who_sees_them_all(acme):
+    stranger = make_integrator("Stranger").tenant
+    for agency in ("north", "north", "south", None):
+        call = scored(acme.tenant, 80, agency=agency)
+    scored(stranger, 80, agency="north")
+    count(acme.tenant)
+    all_of_them = {"doctors": (4, 0, 0), "not_every_plan": (4, 4, 0), "prescriptions": (4, 0, 4)}
+    assert totals(acme.tenant) == all_of_them
+    with tenant_scope(acme.tenant.pk):
+        north = Agency.objects.get(external_id="north").pk
+    assert totals(acme.tenant, agencies=[north]) == {}
+    assert totals(stranger) == {}  # still to be counted
+    score_validate(
+        reader=Reader(acme.tenant.pk),
+        public_id=call.public_id,
+        reason="Heard it.",
+        actor="user:x",
+        valid=False,
+        seen=Seen(1, 0),
+    )
+    count(acme.tenant)
+    assert totals(acme.tenant)["doctors"] == (3, 0, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_agencies_counted_at_once_are_all_in_the_sum(acme):
+    agencies = [f"agency_{number}" for number in range(4)]
+    for agency in agencies:
+        scored(acme.tenant, 80, agency=agency)
+
+    def work(_):
+        drain(PracticeDay, kind="practice", handle=practice_day_count)
+        connection.close()
+
+    for _ in range(5):
+        practice_recount(tenant_id=acme.tenant.pk)
+        with ThreadPoolExecutor(len(agencies)) as workers:
+            list(workers.map(work, agencies))
+        assert totals(acme.tenant)["doctors"] == (len(agencies), 0, 0)
 
 
 def test_a_managers_word_counts_instead_of_the_judges(acme):
