@@ -205,10 +205,9 @@ def plan_problem(plan: Plan, *, narrowed: bool, agencies: int) -> str:
     """Empty when the page is read from an index, in order, and little else is."""
     if not plan.scans <= {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}:
         return "not by an index"
-    parts = max(1, agencies)  # the first of each agency are read, in its index, and again by id
-    if max(plan.rows, plan.sorted_rows) > parts * (NARROWED if narrowed else ROWS_READ):
+    if max(plan.rows, plan.sorted_rows) > (NARROWED if narrowed else ROWS_READ) + agencies:
         return "rows are read and thrown away"
-    if plan.blocks > parts * (NARROWED if narrowed else BLOCKS_READ):
+    if plan.blocks > (NARROWED if narrowed else BLOCKS_READ) + 10 * agencies:
         return "much is read"
     return ""
 

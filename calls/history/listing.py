@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection
-from django.db.models import Func, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django_scopes import get_scope
 
 from calls.history.filters import CallFilters, Cursor
@@ -26,7 +25,6 @@ ROW = (
     "public_id", "source", "external_user_id", "external_agency_id", "drill_key", "started_at",
     "ended_at", "scored_at",
 )  # fmt: skip
-PAGE = 128  # rows; more of them are an export's, or a search's
 Row = TypeVar("Row")  # a call, or some of its columns
 SETTLED = """
     SELECT least(
@@ -138,22 +136,15 @@ def calls_first(
 ) -> list[Row]:
     """The first in that order, of all or of some agencies.
 
-    PostgreSQL would sort all rows of `agency_id IN (...)`, or walk past everybody else's. So the
-    first of each agency are read from its index, and what was asked for is taken of them. A page
-    does so in one sub-query, however many agencies; where more rows are wanted, a union's parts,
-    each planned for itself, cost less than rows read for nothing: those it merges as they come.
+    PostgreSQL would sort all rows of `agency_id IN (...)`, or walk past everybody else's. A part
+    for each agency, in order and with a limit of its own, is an index scan, merged as they come.
     """
-    if agencies is None:
-        return list(rows.order_by(*order)[:count])
-    if len(agencies) < 2:
-        return list(rows.filter(agency_id__in=agencies).order_by(*order)[:count])
-    if count <= PAGE:
-        of_one = rows.filter(agency_id=OuterRef("pk")).order_by(*order).values("pk")[:count]
-        each = Func(ArraySubquery(of_one), function="unnest")
-        found = rows.filter(pk__in=Agency.objects.filter(pk__in=agencies).values_list(each))
-        return list(found.order_by(*order)[:count])
-    first, *others = (rows.filter(agency_id=one).order_by(*order)[:count] for one in agencies)
-    return list(first.union(*others, all=True).order_by(*order)[:count])
+    if agencies is not None and len(agencies) < 2:
+        rows = rows.filter(agency_id__in=agencies)
+    elif agencies is not None:
+        first, *others = (rows.filter(agency_id=one).order_by(*order)[:count] for one in agencies)
+        rows = first.union(*others, all=True)
+    return list(rows.order_by(*order)[:count])
 
 
 def _after(rows: QuerySet[Call], filters: CallFilters, place: Cursor | None) -> QuerySet[Call]:
