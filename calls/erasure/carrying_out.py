@@ -16,7 +16,7 @@ from django.db.models import Max
 from calls.erasure.files import StorageUnavailable, call_files, files_delete, folder_delete
 from calls.erasure.receipts import SUBJECT_PURPOSE, receipt_sign
 from calls.erasure.requests import Person
-from calls.erasure.rows import call_rows_erase, tables
+from calls.erasure.rows import call_rows_erase, calls_lock, tables
 from calls.erasure.stores import FILES, by_store
 from calls.models import Assignment, ErasedCall, Erasure
 from tenants.isolation import tenant_scope
@@ -67,8 +67,7 @@ def _rows_erase(claim: Claim[Erasure], person: Person) -> bool:
     with claim.step() as erasure:
         tokens = person.tokens().filter(call=None).delete()[0]
         erased = Counter({"sessionTokens": tokens})
-        batch = person.calls().select_for_update(of=("self",)).order_by("id")[:BATCH]
-        calls = list(batch)
+        calls = calls_lock(person.calls(), BATCH)
         for call in calls:
             erased += call_rows_erase(call=call, erasure=erasure)
         if not calls:

@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from calls.erasure.receipts import SUBJECT_PURPOSE, subject_digests
-from calls.erasure.rows import call_rows_erase
+from calls.erasure.rows import call_rows_erase, calls_lock
 from calls.history.detail import CallNotFound
 from calls.models import Call, Erasure, SessionToken, erasure_public_id
 from tenants.errors import AthosError
@@ -105,9 +105,10 @@ def call_erase(*, caller: Asker, public_id: str) -> Erasure:
         found = Call.objects.for_tenant(tenant_id).filter(mode=caller.mode, public_id=public_id)
         if caller.agencies:
             found = found.filter(agency_id__in=caller.agencies)
-        call = found.select_for_update(of=("self",)).first()
-        if call is None:
+        calls = calls_lock(found, 1)
+        if not calls:
             return _again(caller, digests, CallNotFound())
+        call = calls[0]
         erasure = Erasure.objects.create(
             tenant_id=tenant_id,
             subject=Erasure.Subject.CALL,

@@ -10,12 +10,20 @@ from collections.abc import Sequence
 from copy import copy
 from datetime import UTC, date, datetime, timedelta
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from calls.erasure.files import folder_of
 from calls.erasure.stores import by_store
-from calls.models import Call, ErasedCall, Erasure, Recording, RecordingPart, SessionToken
+from calls.models import (
+    Call,
+    ErasedCall,
+    Erasure,
+    Recording,
+    RecordingPart,
+    SandboxCall,
+    SessionToken,
+)
 from calls.services.practice_days import practice_mark
 from calls.services.slots import slot_free
 from calls.services.telling import Deletion, tell_recording_deleted
@@ -25,6 +33,15 @@ from webhooks.retention import events_erase
 # A worker in the middle of the call hears of it within its lease, ten seconds at most, and then
 # takes back the file that it is just writing.
 SETTLES_IN = timedelta(seconds=30)
+
+
+def calls_lock(rows: QuerySet[Call], most: int) -> list[Call]:
+    """The first of these calls, locked in the order in which the makers of sandbox calls lock: what
+    is to be made, then the call. The other way round the two would wait for each other."""
+    ids = list(rows.order_by("pk").values_list("pk", flat=True)[:most])
+    making = SandboxCall.objects.filter(call_id__in=ids).order_by("call_id")
+    list(making.select_for_update(of=("self",)).values_list("pk", flat=True))
+    return list(rows.filter(pk__in=ids).order_by("pk").select_for_update(of=("self",)))
 
 
 def call_rows_erase(*, call: Call, erasure: Erasure) -> Counter[str]:

@@ -15,8 +15,9 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from calls.erasure.carrying_out import erasure_carry_out
-from calls.models import Call, ErasedCall, Erasure, LiveSlot, LiveWorker, Recording
+from calls.models import Call, ErasedCall, Erasure, LiveSlot, LiveWorker, Recording, SandboxCall
 from calls.ports import Segment, Transcript, Word
+from calls.sandbox.services import SandboxWish, sandbox_call_add
 from calls.services import live
 from calls.tasks import connect_due, score_due, transcribe_due
 from calls.tests.after_call import LiveCall, live_call
@@ -28,8 +29,8 @@ from scoring.services import rubric_create
 from scoring.tests.making import check_content, rubric_content
 from tenants.isolation import CATALOGUE, tenant_scope
 from tenants.models import ApiKey
-from tenants.services import ALL_SCOPES
-from webhooks.models import Delivery
+from tenants.services import ALL_SCOPES, api_key_create
+from webhooks.models import Delivery, Rehearsal
 from webhooks.outcomes import Outcome
 from webhooks.recording import attempt_record
 from work.claims import LeaseLost, claim_batch
@@ -383,3 +384,46 @@ def test_the_database_itself_refuses_rows_of_an_erased_call(storage):
         )
         with pytest.raises(psycopg.errors.ForeignKeyViolation):
             app.commit()
+
+
+def test_an_erasure_and_the_maker_of_a_sandbox_call_do_not_wait_for_each_other(storage):
+    """The maker has locked what it makes, and locks the call while the erasure waits."""
+    acme, drill = make_integrator("Acme", scopes=ALL_SCOPES), make_drill()
+    _, secret = api_key_create(
+        tenant=acme.tenant, name="Test", mode=ApiKey.Mode.TEST, scopes=list(ALL_SCOPES)
+    )
+    wish = SandboxWish(
+        drill_key=drill.key,
+        difficulty=Call.Difficulty.ADVANCED,
+        external_user_id="rep_8842",
+        external_agency_id=None,
+        script="no-show",
+        rep_lines=(),
+        webhook=Rehearsal.NORMAL,
+        webhook_delay=0,
+    )
+    with tenant_scope(acme.tenant.pk):
+        call = sandbox_call_add(tenant=acme.tenant, drill=drill, wish=wish)
+    answers = []
+
+    def erase() -> None:
+        answers.append(delete(acme, f"/calls/{call.public_id}", secret))
+        connection.close()
+
+    erasing = threading.Thread(target=erase)
+    with tenant_scope(acme.tenant.pk):
+        SandboxCall.objects.select_for_update().get(call=call)
+        erasing.start()
+        until = time.monotonic() + SECONDS
+        while not waiting_for_a_lock():
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        assert Call.objects.select_for_update().get(pk=call.pk).pk == call.pk
+    erasing.join(SECONDS)
+    assert [answer.status_code for answer in answers] == [202]
+
+
+def waiting_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return cursor.fetchone()[0] > 0

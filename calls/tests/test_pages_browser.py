@@ -769,6 +769,7 @@ def test_a_manager_signs_in_and_listens(browser, site, manager, calls, width, da
         page.get_by_role("heading", name="Scorecard").wait_for()
         guest.look(f"{name}-4-call")
         no_overflow(page)
+        page.wait_for_load_state("networkidle")  # a click before the player is there does nothing
         page.get_by_role("button", name="What do you pay").click()
         expect_playing(page, 16.5)
         page.get_by_role("button", name="Play from 0:05").click()
