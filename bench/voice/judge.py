@@ -15,6 +15,7 @@ RATE = 48_000
 HOP = 0.01  # seconds
 LOUD = 0.004  # RMS, -48 dBFS
 STOPPED = 0.30  # seconds of silence: she has stopped
+PAUSED = 0.22  # ... was made to pause: her own pauses between clauses last 0.15 to 0.17
 PART = 0.15  # seconds of silence before a new sound counts as one
 LASTING = 0.25  # seconds: a shorter sound is no answer
 ANSWER_WITHIN = 10.0
@@ -181,10 +182,10 @@ def _nothing(one: Said, persona: Persona, until: float) -> Verdict:
 def _false_stop(persona: Persona, start: float, end: float) -> str:
     """Whether she was cut in the middle of a sound between these times, and for how long."""
     at = start
-    while at < end and (stop := persona.stop_after(at, end - at, 0.12)) is not None:
+    while at < end and (stop := persona.stop_after(at, end - at, PAUSED)) is not None:
         if persona.abrupt(stop[0]):
             return "paused" if 0 < stop[1] < 2.5 else "stopped"
-        following = persona.onsets(stop[0] + 0.12, end, 0.05)
+        following = persona.onsets(stop[0] + PAUSED, end, 0.05)
         if not following:
             return ""
         at = following[0]

@@ -25,6 +25,7 @@ from bench.voice.takes import Take
 from calls.live.codec import OpusDecoder, OpusEncoder, Resampler48to16
 from calls.live.echo import EchoGuard
 from calls.live.events import FRAME_SAMPLES, MicrophoneFrame, Pcm, SpeechWindow
+from calls.live.foreground import Foreground
 from calls.live.turns import (
     OFF,
     AskTurnModel,
@@ -91,7 +92,7 @@ class Models:
     def windows(self, pcm48k: Pcm, played: Sequence[bytes] = ()) -> tuple[list[SpeechWindow], Pcm]:
         """The detector's view of all windows, without the echo of what was played from the
         beginning on, and the sound at 16 kHz."""
-        guard = EchoGuard(OpusDecoder().decode)
+        guard, foreground = EchoGuard(OpusDecoder().decode), Foreground()
         stage = SpeechStage(SileroDetector(self._models).probability, Resampler48to16().resample)
         found: list[SpeechWindow] = []
         heard: list[Pcm] = []
@@ -101,8 +102,10 @@ class Models:
             guard.played(number * 0.02, played[number] if number < len(played) else None)
             guard.hear((number + 1) * 0.02, pcm)
             for window in windows:
-                echo = window.probability >= OFF and guard.hears_persona()
-                found.append(replace(window, probability=0.0) if echo else window)
+                far = foreground.is_far(window)
+                if window.probability >= OFF and (far or guard.hears_persona()):
+                    window = replace(window, probability=0.0)
+                found.append(window)
             heard.append(pcm)
         return found, np.concatenate(heard)
 

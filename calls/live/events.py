@@ -31,6 +31,7 @@ class SpeechWindow:
 
     at: float  # end of the window
     probability: float
+    power: float = 0.0  # mean square of its samples, -1..1
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import numpy as np
 
 from calls.live.codec import SILENT_PACKET, CodecError
 from calls.live.echo import EchoGuard
-from calls.live.events import FRAME_SECONDS, WIRE_RATE, MicrophoneFrame, Pcm
+from calls.live.events import FRAME_SECONDS, WIRE_RATE, MicrophoneFrame, Pcm, SpeechWindow
+from calls.live.foreground import Foreground
 from calls.live.playout import Playout
 from calls.live.recorder import Recorder
 from calls.live.stt import Ear
@@ -36,6 +37,7 @@ class Pipeline:
         self._playout = playout
         self._recorder = recorder
         self._echo = echo
+        self._foreground = Foreground()
         self._on_decisions = on_decisions
         self._heard_until = 0.0
 
@@ -54,7 +56,7 @@ class Pipeline:
         self._ear.hear(at, heard)
         self._echo.hear(at + samples / WIRE_RATE, heard)
         for window in windows:
-            decisions = self._turns.window(window.at, self._rep_speaks(window.probability))
+            decisions = self._turns.window(window.at, self._rep_speaks(window))
             if decisions:
                 self._on_decisions(decisions)
 
@@ -66,9 +68,12 @@ class Pipeline:
         self._echo.played(at, packet)
         return SILENT_PACKET if packet is None else packet
 
-    def _rep_speaks(self, probability: float) -> float:
-        """Of what sounds like speech, the persona's own in the microphone is none."""
-        return 0.0 if probability >= OFF and self._echo.hears_persona() else probability
+    def _rep_speaks(self, window: SpeechWindow) -> float:
+        """Of what sounds like speech, the persona's own and that of people far away are none."""
+        far = self._foreground.is_far(window)
+        if window.probability < OFF:
+            return window.probability
+        return 0.0 if far or self._echo.hears_persona() else window.probability
 
     def _decoded(self, packet: bytes | None, samples: int) -> Pcm:
         if packet is None:

@@ -13,7 +13,14 @@ on where it was.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from calls.live.utterance import Ending, ending_of, is_backchannel, repeats, takes_floor
+from calls.live.utterance import (
+    Ending,
+    ending_of,
+    is_backchannel,
+    repeats,
+    says_little,
+    takes_floor,
+)
 
 # --- what comes out ---------------------------------------------------------------------------
 
@@ -117,12 +124,12 @@ Decision = (
 class Patience:
     """Waits in seconds of silence, tuned with `python -m bench.voice.offline`.
 
-    The first five are what the curve of the bench scales. `finished` is for a question, `likely`
-    for a closed sentence that also sounds over; the rest of the table is in `wait_for`.
+    The first six are what the curve of the bench scales; the rest of the table is in `wait_for`.
     """
 
-    finished: float = 0.40
-    likely: float = 0.66
+    finished: float = 0.40  # a question that sounds over
+    likely: float = 0.66  # a question that does not sound over
+    statement: float = 0.76  # a closed sentence that does
     unsure: float = 1.05  # does not sound over
     open_clause: float = 1.80  # "and my", "well, um"
     unknown: float = 0.90  # no verdict from the model in time
@@ -136,6 +143,7 @@ class Patience:
     hold_after: float = 0.11  # speech over the persona silences it
     judge_after: float = 0.60  # ... and its words are looked at, though it goes on
     interrupt_after: float = 1.50  # ... and takes the floor whatever it says
+    murmur_until: float = 0.6  # seconds of speech; more is no murmur, whatever the words
     murmur_within: float = 1.0  # silence over the held persona in which the words must come
 
 
@@ -165,17 +173,21 @@ def _wait(patience: Patience, ending: Ending, verdict: float | None) -> float:
     sounds_over = verdict is not None and verdict >= SURE
     if ending is Ending.OPEN:
         return 0.75 * patience.open_clause if sounds_over else patience.open_clause
+    if ending is Ending.CLAUSE:
+        return patience.unsure
     if ending is Ending.DICTATING:
         return patience.unsure if sounds_over else 1.2 * patience.unsure
     if verdict is None:
         return patience.likely if ending is Ending.QUESTION else patience.unknown
-    if verdict < LIKELY:
-        return patience.likely if ending is Ending.QUESTION else patience.unsure
-    if ending is Ending.QUESTION:
+    if ending is Ending.QUESTION and verdict >= LIKELY:
         return patience.finished if sounds_over else (patience.finished + patience.likely) / 2
-    if ending is Ending.STATEMENT and sounds_over:
+    if ending is Ending.QUESTION:
         return patience.likely
-    return (patience.likely + patience.unsure) / 2
+    if ending is Ending.STATEMENT and sounds_over:
+        return patience.statement
+    if ending is Ending.STATEMENT or verdict >= LIKELY:
+        return (patience.likely + patience.unsure) / 2
+    return patience.unsure
 
 
 # --- the state ------------------------------------------------------------------------------------
@@ -376,7 +388,7 @@ class TurnTaker:
             self._held = True
             return [Hold(at)]
         text = turn.text()
-        says_something = bool(text) and not self._is_murmur(text or "")
+        says_something = bool(text) and not self._is_murmur(text or "", turn)
         if says_something or turn.spoken >= self.patience.interrupt_after:
             return self._take_floor(at, turn)
         return self._ask_partial(at, turn)
@@ -389,8 +401,10 @@ class TurnTaker:
         piece.asked_until, piece.partial = at, True
         return [Transcribe(piece.number, piece.start, at)]
 
-    def _is_murmur(self, text: str) -> bool:
+    def _is_murmur(self, text: str, turn: _Turn) -> bool:
         """Nothing that wants the floor: "mhm", or what the persona says itself."""
+        if turn.spoken < self.patience.murmur_until and says_little(text):
+            return True
         return repeats(text, self._persona_words) or (
             is_backchannel(text) and not takes_floor(text)
         )
@@ -451,7 +465,7 @@ class TurnTaker:
         text = turn.text()
         if text is None and quiet < self.patience.murmur_within:
             return []
-        if text and not self._is_murmur(text):
+        if text and not self._is_murmur(text, turn):
             return self._take_floor(at, turn)
         self._held = False
         self._turn = None

@@ -27,8 +27,13 @@ class SpeechStage:
         while len(self._pending) >= WINDOW:
             samples, self._pending = self._pending[:WINDOW], self._pending[WINDOW:]
             at = end - len(self._pending) / RATE
-            windows.append(SpeechWindow(at, self._detect(samples)))
+            windows.append(SpeechWindow(at, self._detect(samples), _power(samples)))
         return pcm, windows
+
+
+def _power(pcm: Pcm) -> float:
+    samples = pcm.astype(np.float32)
+    return float(samples @ samples) / len(pcm) / 32768.0**2
 
 
 def acoustic_end(pcm: Pcm, rate: int = RATE) -> float:

@@ -251,7 +251,7 @@ async def test_a_rep_who_goes_on_is_answered_once_with_all_that_was_said(stage):
     )
     await call.quiet(1.0)
     await call.speak(1.0)
-    await call.quiet(0.76)  # the answer has just begun
+    await call.quiet(0.86)  # the answer has just begun
     await call.speak(1.2)
     await call.quiet(2.0)
     assert call.brain.heard[-1].text == "I am calling about your plan. And your doctor."

@@ -16,7 +16,8 @@ from calls.live.utterance import Ending, ending_of, is_backchannel, repeats, tak
             "And",
             "you know",
         ),
-        *("The second thing is...", "My plan –", "It starts in January.", "Because, you know."),
+        *("The second thing is...", "My plan –", "It starts on January.", "Because, you know."),
+        *("Is there anything?", "Could you show me", "I know it is."),
     ],
 )
 def test_more_is_coming(text):
@@ -53,6 +54,8 @@ def test_something_is_being_dictated(text):
             "I appreciate that.",
         ),
         *("The address is 1240 Maple Street in Dayton, Ohio.", "There are two of us in the house."),
+        *("Your plan ends in December.", "Thank you for telling me.", "We need part A and part B."),
+        *("He was more respectable than he was.", "That depends on where we are."),
     ],
 )
 def test_a_closed_sentence(text):
