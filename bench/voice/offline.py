@@ -25,7 +25,8 @@ from bench.voice.rivals import SilenceOnly, TurnModelOnly
 from bench.voice.takes import MAKERS, PERSONA_VOICE, Studio, script
 from calls.live.turns import Patience, TurnTaker
 
-WAITS = ("finished", "likely", "statement", "unsure", "open_clause", "unknown")  # what the curve scales
+# What the curve scales.
+WAITS = ("finished", "likely", "statement", "unsure", "open_clause", "unknown")
 SCALES = (0.4, 0.55, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)
 SILENCES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.3, 1.6)
 TIMERS = (0.6, 1.0, 1.5, 2.0, 3.0)
