@@ -20,7 +20,8 @@ PART = 0.15  # seconds of silence before a new sound counts as one
 LASTING = 0.25  # seconds: a shorter sound is no answer
 ANSWER_WITHIN = 10.0
 REACTION = 1.2  # seconds after a murmur in which a stop is put down to it
-ABRUPT = 0.35  # of the level of speech: she was still sounding when she stopped
+SHEER = 8.0  # from one hop to the next: she was cut. Where a line ends it is 2 to 4
+STILL = 1e-4  # RMS; what is softer is silence
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +97,9 @@ class Persona:
         return None
 
     def abrupt(self, stop: float) -> bool:
-        """Whether she was cut in the middle of a sound: a line of hers ends softly."""
+        """Whether she was cut in the middle of a sound: a line of hers dies away."""
         hop = round(stop / HOP)
-        before = self.levels[max(0, hop - 100) : hop]
-        speech = before[before > LOUD]
-        if not len(speech):
-            return False
-        return float(before[-4:].max()) > ABRUPT * float(np.sqrt((speech**2).mean()))
+        return float(self.levels[hop - 1]) > SHEER * max(float(self.levels[hop]), STILL)
 
 
 def judged(

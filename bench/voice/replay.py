@@ -24,7 +24,7 @@ from bench.voice.sounds import Sound
 from bench.voice.takes import Take
 from calls.live.codec import OpusDecoder, OpusEncoder, Resampler48to16
 from calls.live.echo import EchoGuard
-from calls.live.events import FRAME_SAMPLES, MicrophoneFrame, Pcm, SpeechWindow
+from calls.live.events import FRAME_SAMPLES, Pcm, SpeechWindow
 from calls.live.foreground import Foreground
 from calls.live.turns import (
     OFF,
@@ -93,12 +93,13 @@ class Models:
         """The detector's view of all windows, without the echo of what was played from the
         beginning on, and the sound at 16 kHz."""
         guard, foreground = EchoGuard(OpusDecoder().decode), Foreground()
-        stage = SpeechStage(SileroDetector(self._models).probability, Resampler48to16().resample)
+        stage, resampler = SpeechStage(SileroDetector(self._models).probability), Resampler48to16()
         found: list[SpeechWindow] = []
         heard: list[Pcm] = []
         for number in range(len(pcm48k) // FRAME_SAMPLES):
             frame = pcm48k[number * FRAME_SAMPLES : (number + 1) * FRAME_SAMPLES]
-            pcm, windows = stage.push(MicrophoneFrame(number * 0.02, frame, None))
+            pcm = resampler.resample(frame)
+            windows = stage.push((number + 1) * 0.02, pcm)
             guard.played(number * 0.02, played[number] if number < len(played) else None)
             guard.hear((number + 1) * 0.02, pcm)
             for window in windows:

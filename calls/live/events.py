@@ -17,21 +17,12 @@ FRAME_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class MicrophoneFrame:
-    """One received frame. `packet` is None where it was lost and `pcm` is silence of its length."""
-
-    at: float  # its first sample
-    pcm: Pcm = field(repr=False)  # 48 kHz
-    packet: bytes | None = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class SpeechWindow:
     """The detector's view of 32 ms."""
 
     at: float  # end of the window
     probability: float
-    power: float = 0.0  # mean square of its samples, -1..1
+    pcm: Pcm = field(repr=False)  # 16 kHz
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from collections import deque
 
 import numpy as np
 
-from calls.live.events import SpeechWindow
+from calls.live.events import Pcm, SpeechWindow
 from calls.live.turns import OFF
 
 SOFTER = 10.0  # dB below the rep's level; of 6 to 10 dB the one that cut off nobody (bench/voice)
-SMOOTHED = 7  # windows, 0.22 s: the level falls inside every word
+SMOOTHED = 7  # windows of speech, 0.22 s: the level falls inside every word
 LASTS = 10  # windows in a row, 0.32 s
 MEMORY = 940  # windows of speech, 30 s: longer than most of the persona's answers
 EVERY = 8  # windows between two looks at the rep's level
@@ -33,9 +33,9 @@ class Foreground:
 
     def is_far(self, window: SpeechWindow) -> bool:
         """Whether what sounds like speech in it is too soft, for too long, to be the rep's."""
-        self._powers.append(window.power)
         if window.probability < OFF:
             return False
+        self._powers.append(_power(window.pcm))
         level = float(10 * np.log10(np.mean(self._powers) + 1e-12))
         self._levels.append(level)
         self._soft = self._soft + 1 if level < self._own_level() - SOFTER else 0
@@ -47,3 +47,9 @@ class Foreground:
         if len(self._levels) >= _FEWEST and (self._own == -np.inf or self._looked % EVERY == 0):
             self._own = float(np.percentile(self._levels, _LOUD))
         return self._own
+
+
+def _power(pcm: Pcm) -> float:
+    """Mean square of samples -1..1."""
+    samples = pcm.astype(np.float32)
+    return float(samples @ samples) / len(pcm) / 32768.0**2

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from calls.live.capacity import MOST, slots_measured
-from calls.live.codec import OpusDecoder, Resampler48to16, encode_clip
-from calls.live.events import FRAME_SECONDS, MicrophoneFrame, Pcm
+from calls.live.codec import Resampler48to16, SpeechDecoder, encode_clip
+from calls.live.events import FRAME_SAMPLES, FRAME_SECONDS, Pcm
 from calls.live.vad import SpeechStage
 from calls.ports import ProviderError
 from calls.providers.registry import Providers
@@ -118,9 +118,9 @@ def machine(*, own_speech: bool) -> str:
 
 def media_share(sound: Pcm, detect: Callable[[Pcm], float]) -> float:
     """The share of a core that the audio of one call costs: both directions, and the detector."""
-    packets, decode = encode_clip(sound), OpusDecoder().decode
-    speech = SpeechStage(detect, Resampler48to16().resample)
+    packets, decode = encode_clip(sound), SpeechDecoder().decode
+    speech = SpeechStage(detect)
     began = time.thread_time()
     for number, packet in enumerate(packets):
-        speech.push(MicrophoneFrame(number * FRAME_SECONDS, decode(packet), packet))
+        speech.push((number + 1) * FRAME_SECONDS, decode(packet, FRAME_SAMPLES))
     return (time.thread_time() - began) / (len(packets) * FRAME_SECONDS)

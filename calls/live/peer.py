@@ -11,6 +11,7 @@ import contextlib
 import inspect
 import ipaddress
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -59,6 +60,7 @@ MAX_CANDIDATES = 32
 MAX_CANDIDATE_CHARACTERS = 512
 MAX_ADDRESSES = 8  # of this machine, one socket each
 MAX_DATAGRAMS = 256  # waiting to be read; 5 s of sound
+PACE_GRID = 0.005  # seconds; frames of many calls that fall due together wake the loop once
 MAX_CATCH_UP_FRAMES = 4  # sent at once after the loop hung; what is older is skipped
 
 _TIME_BASE = Fraction(1, WIRE_RATE)
@@ -351,7 +353,7 @@ class _Outbound(MediaStreamTrack):
         """When the next frame is due. A few late ones go out at once; more are skipped."""
         now = asyncio.get_running_loop().time()
         if self._start is None:
-            self._start = now
+            self._start = math.ceil(now / PACE_GRID) * PACE_GRID
         behind = int((now - self._start) / FRAME_SECONDS) - self._frame
         if behind > MAX_CATCH_UP_FRAMES:
             self._stats.skipped += behind

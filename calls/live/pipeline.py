@@ -2,11 +2,9 @@
 
 from collections.abc import Callable
 
-import numpy as np
-
-from calls.live.codec import SILENT_PACKET, CodecError
+from calls.live.codec import SILENT_PACKET
 from calls.live.echo import EchoGuard
-from calls.live.events import FRAME_SECONDS, WIRE_RATE, MicrophoneFrame, Pcm, SpeechWindow
+from calls.live.events import FRAME_SECONDS, WIRE_RATE, Pcm, SpeechWindow
 from calls.live.foreground import Foreground
 from calls.live.playout import Playout
 from calls.live.recorder import Recorder
@@ -16,12 +14,15 @@ from calls.live.vad import SpeechStage
 
 
 class Pipeline:
-    """Microphone in, decisions out; persona out, one packet per 20 ms."""
+    """Microphone in, decisions out; persona out, one packet per 20 ms.
+
+    `decode` gives the rep's packet (None: lost) of so many samples at 48 kHz as sound at 16 kHz.
+    """
 
     def __init__(
         self,
         *,
-        decode: Callable[[bytes], Pcm],
+        decode: Callable[[bytes | None, int], Pcm],
         speech: SpeechStage,
         ear: Ear,
         turns: TurnTaker,
@@ -50,12 +51,11 @@ class Pipeline:
         early = self._heard_until - captured
         at = self._heard_until if early > FRAME_SECONDS else captured
         self._heard_until = at + samples / WIRE_RATE
-        pcm = self._decoded(packet, samples)
         self._recorder.rep(at, packet)
-        heard, windows = self._speech.push(MicrophoneFrame(at, pcm, packet))
+        heard = self._decode(packet, samples)
         self._ear.hear(at, heard)
-        self._echo.hear(at + samples / WIRE_RATE, heard)
-        for window in windows:
+        self._echo.hear(self._heard_until, heard)
+        for window in self._speech.push(self._heard_until, heard):
             decisions = self._turns.window(window.at, self._rep_speaks(window))
             if decisions:
                 self._on_decisions(decisions)
@@ -74,11 +74,3 @@ class Pipeline:
         if window.probability < OFF:
             return window.probability
         return 0.0 if far or self._echo.hears_persona() else window.probability
-
-    def _decoded(self, packet: bytes | None, samples: int) -> Pcm:
-        if packet is None:
-            return np.zeros(samples, np.int16)
-        try:
-            return self._decode(packet)
-        except CodecError:
-            return np.zeros(samples, np.int16)

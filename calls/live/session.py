@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from calls import metrics
-from calls.live.codec import OpusDecoder, Resampler48to16
+from calls.live.codec import OpusDecoder, SpeechDecoder
 from calls.live.conversation import CallBrief, Conversation, Engines, Message, Surroundings
 from calls.live.echo import EchoGuard
 from calls.live.events import Part, Turn
@@ -126,8 +126,8 @@ class Session:
             brief=self.brief, engines=engines, turns=turns, ear=ear, around=around
         )
         self._pipeline = Pipeline(
-            decode=OpusDecoder().decode,
-            speech=SpeechStage(engines.detect, Resampler48to16().resample),
+            decode=SpeechDecoder().decode,
+            speech=SpeechStage(engines.detect),
             ear=ear,
             turns=turns,
             playout=self._conversation.playout,

@@ -140,7 +140,7 @@ class Patience:
     split_from: float = 1.5  # ... that is at least this long
     longest_piece: float = 24.0  # Whisper hears 30 s at most
     words_within: float = 5.5  # then they will not come
-    hold_after: float = 0.11  # speech over the persona silences it
+    hold_after: float = 0.09  # speech over the persona silences it
     judge_after: float = 0.60  # ... and its words are looked at, though it goes on
     interrupt_after: float = 1.50  # ... and takes the floor whatever it says
     murmur_until: float = 0.6  # seconds of speech; more is no murmur, whatever the words

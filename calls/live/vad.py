@@ -1,39 +1,31 @@
-"""From microphone frames to speech windows, and the acoustic end of what was said."""
+"""From the microphone to speech windows, and the acoustic end of what was said."""
 
 from collections.abc import Callable
 
 import numpy as np
 
-from calls.live.events import MicrophoneFrame, Pcm, SpeechWindow
+from calls.live.events import Pcm, SpeechWindow
 
 RATE = 16_000
 WINDOW = 512  # samples, 32 ms: what Silero was trained on
 
 
 class SpeechStage:
-    """Resamples to 16 kHz, cuts windows of 32 ms and asks the detector about each."""
+    """Cuts sound at 16 kHz into windows of 32 ms and asks the detector about each."""
 
-    def __init__(self, detect: Callable[[Pcm], float], resample: Callable[[Pcm], Pcm]) -> None:
+    def __init__(self, detect: Callable[[Pcm], float]) -> None:
         self._detect = detect
-        self._resample = resample
         self._pending = np.empty(0, np.int16)
 
-    def push(self, frame: MicrophoneFrame) -> tuple[Pcm, list[SpeechWindow]]:
-        """The frame at 16 kHz, and the windows that it completed."""
-        pcm = self._resample(frame.pcm)
+    def push(self, end: float, pcm: Pcm) -> list[SpeechWindow]:
+        """The windows that the sound up to `end`, seconds of the call, completed."""
         self._pending = np.concatenate([self._pending, pcm])
-        end = frame.at + len(frame.pcm) / 48_000
         windows = []
         while len(self._pending) >= WINDOW:
             samples, self._pending = self._pending[:WINDOW], self._pending[WINDOW:]
             at = end - len(self._pending) / RATE
-            windows.append(SpeechWindow(at, self._detect(samples), _power(samples)))
-        return pcm, windows
-
-
-def _power(pcm: Pcm) -> float:
-    samples = pcm.astype(np.float32)
-    return float(samples @ samples) / len(pcm) / 32768.0**2
+            windows.append(SpeechWindow(at, self._detect(samples), samples))
+        return windows
 
 
 def acoustic_end(pcm: Pcm, rate: int = RATE) -> float:

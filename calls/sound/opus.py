@@ -51,6 +51,10 @@ class OpusDecoder:
 
     def decode(self, packet: bytes) -> Pcm:
         """The sound at 48 kHz, 960 samples for a packet of 20 ms."""
+        return _joined(self.frames(packet))
+
+    def frames(self, packet: bytes) -> list[AudioFrame]:
+        """The same as FFmpeg has it, for its next step."""
         packet_samples(packet)  # refuses an empty packet, which would end the decoder for good
         try:
             frames = self._context.decode(av.Packet(packet))
@@ -58,7 +62,7 @@ class OpusDecoder:
             raise CodecError("the decoder refused a packet") from cause
         if not frames:
             raise CodecError("the decoder gave nothing")
-        return _joined(frames)
+        return frames
 
 
 class Resampler48to16:
@@ -69,8 +73,29 @@ class Resampler48to16:
         self.resample(np.zeros(48, np.int16))  # fills its filter, so that each frame gives 320
 
     def resample(self, pcm: Pcm) -> Pcm:
-        frames = self._resampler.resample(audio_frame(pcm, WIRE_RATE))
-        return _joined(frames) if frames else np.zeros(0, np.int16)
+        return self.resample_frames([audio_frame(pcm, WIRE_RATE)])
+
+    def resample_frames(self, frames: list[AudioFrame]) -> Pcm:
+        """Of a decoder, without a copy."""
+        found = [made for frame in frames for made in self._resampler.resample(frame)]
+        return _joined(found) if found else np.zeros(0, np.int16)
+
+
+class SpeechDecoder:
+    """One stream straight to what speech models hear: 16 kHz, 320 samples for 20 ms."""
+
+    def __init__(self) -> None:
+        self._decoder = OpusDecoder()
+        self._resampler = Resampler48to16()
+
+    def decode(self, packet: bytes | None, samples: int) -> Pcm:
+        """Silence of `samples` at 48 kHz where the packet was lost, or is no Opus."""
+        if packet is not None:
+            try:
+                return self._resampler.resample_frames(self._decoder.frames(packet))
+            except CodecError:
+                pass
+        return self._resampler.resample(np.zeros(samples, np.int16))
 
 
 def _joined(frames: list[AudioFrame]) -> Pcm:

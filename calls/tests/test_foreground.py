@@ -11,7 +11,8 @@ LEVELS = np.random.default_rng(4)
 def windows(seconds, decibels, probability=0.95, spread=3.0):
     for _ in range(round(seconds / 0.032)):
         level = decibels + LEVELS.normal(0.0, spread)
-        yield SpeechWindow(0.0, probability, 10 ** (level / 10))
+        sound = np.full(512, 32768 * 10 ** (level / 20))
+        yield SpeechWindow(0.0, probability, sound.astype(np.int16))
 
 
 def far(foreground, some):

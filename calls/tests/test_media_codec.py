@@ -117,6 +117,20 @@ def test_each_frame_gives_320_samples_at_16_khz():
     assert {len(resampler.resample(f)) for f in frames(speechlike(1.0))} == {320}
 
 
+def test_a_packet_decoded_for_the_speech_models_is_the_decoded_packet_resampled():
+    packets = codec.encode_clip(speechlike(0.5))
+    decode, resample = codec.OpusDecoder().decode, codec.Resampler48to16().resample
+    speech = codec.SpeechDecoder().decode
+    for packet in packets:
+        np.testing.assert_array_equal(speech(packet, 960), resample(decode(packet)))
+
+
+@pytest.mark.parametrize("packet", [None, b"", b"\xff\xff\xff no Opus"])
+def test_a_packet_that_is_lost_or_none_keeps_its_time(packet):
+    speech = codec.SpeechDecoder().decode
+    assert len(speech(packet, 960)) == 320 and not speech(packet, 1920).any()
+
+
 def test_resampling_keeps_speech_and_drops_what_16_khz_cannot_hold():
     seconds = np.arange(48_000) / 48_000
     low = (8000 * np.sin(2 * np.pi * 1000 * seconds)).astype(np.int16)
