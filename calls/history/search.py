@@ -20,7 +20,7 @@ from django.db.models import Prefetch, Q, QuerySet
 
 from calls.history.filters import Cursor
 from calls.history.listing import Page, Reader, calls_first, calls_of_mode
-from calls.models import Call, Drill
+from calls.models import Call, Drill, RepStanding
 from tenants.errors import AthosError
 from tenants.isolation import CATALOGUE
 from tenants.models import Agency, Rep
@@ -198,8 +198,11 @@ def _of_stage(rows: QuerySet[Call], stage: str) -> QuerySet[Call]:
     if stage == FAILED:
         return rows.filter(~Q(stage="scored"), Q(stage="failed") | ~Q(failure=""))
     if stage == OPEN:
-        return rows.filter(~Q(stage__in=["scored", "failed"]), failure="")
+        return rows.filter(~Q(stage="scored"), stage__in=_OPEN_STAGES, failure="")
     return rows.filter(stage="scored") if stage else rows
+
+
+_OPEN_STAGES = [stage for stage in Call.Stage.values if stage not in ("scored", "failed")]
 
 
 def after(rows: QuerySet[Call], place: Cursor | None) -> QuerySet[Call]:
@@ -261,6 +264,8 @@ def _agencies(reader: Reader, search: CallSearch) -> tuple[uuid.UUID, ...] | Non
 def _reps(reader: Reader, text: str, notes: list[str]) -> tuple[uuid.UUID, ...]:
     named = Q(external_id__icontains=text) | Q(name__icontains=text)
     rows = Rep.objects.for_tenant(reader.tenant_id).filter(named)
+    if reader.agencies:  # row security asks for each rep; so of few reps only
+        rows = rows.filter(pk__in=_reps_of_agencies(reader))
     rows = rows.annotate(exact=Q(external_id=text)).order_by("-exact")
     rows_found = list(rows.values_list("pk", "exact")[: REPS_MOST + 1])
     if rows_found and rows_found[0][1]:
@@ -269,6 +274,14 @@ def _reps(reader: Reader, text: str, notes: list[str]) -> tuple[uuid.UUID, ...]:
     if len(found) > REPS_MOST:
         notes.append(f"More than {REPS_MOST} reps are called so; not all are shown. Write more.")
     return found[:REPS_MOST]
+
+
+def _reps_of_agencies(reader: Reader) -> set[uuid.UUID]:
+    """Who is in the reader's agencies, and who had a score there and has left."""
+    there = Rep.objects.for_tenant(reader.tenant_id).filter(agency_id__in=reader.agencies)
+    scored = RepStanding.objects.for_tenant(reader.tenant_id)
+    scored = scored.filter(agency_id__in=reader.agencies).distinct()
+    return {*there.values_list("pk", flat=True), *scored.values_list("rep_id", flat=True)}
 
 
 def _page(
@@ -283,7 +296,8 @@ def _page(
     titles = Prefetch("drill", Drill.objects.with_catalogue().only("title"))
     whole = rows.prefetch_related("rep", "agency", titles)
     if not search.words:
-        return calls_first(whole, NEWEST, count, wanted.agencies)
+        few = search.stage == OPEN  # agency by agency would pass all that are scored
+        return calls_first(whole, NEWEST, count, None if few else wanted.agencies)
     near = calls_first(rows.values_list("id", "created_at"), NEWEST, NEAR, wanted.agencies)
     said = said_among([call_id for call_id, _ in near], search.words)
     found = [call_id for call_id, _ in near if call_id in said][:count]
