@@ -103,8 +103,8 @@ class Models:
             guard.played(number * 0.02, played[number] if number < len(played) else None)
             guard.hear((number + 1) * 0.02, pcm)
             for window in windows:
-                far = foreground.is_far(window)
-                if window.probability >= OFF and (far or guard.hears_persona()):
+                speech = window.probability >= OFF
+                if speech and (foreground.is_far(window.pcm) or guard.hears_persona()):
                     window = replace(window, probability=0.0)
                 found.append(window)
             heard.append(pcm)

@@ -2,15 +2,14 @@
 
 The detector knows speech and not whose. Among colleagues on the phone it would hear the rep speak
 for ever, and no turn would end. People farther away are softer, so speech well below the rep's own
-level, for longer than a soft syllable lasts, is not the rep's. Pure: windows in, a verdict out.
+level, for longer than a soft syllable lasts, is not the rep's. Pure: sound in, a verdict out.
 """
 
 from collections import deque
 
 import numpy as np
 
-from calls.live.events import Pcm, SpeechWindow
-from calls.live.turns import OFF
+from calls.live.events import Pcm
 
 SOFTER = 10.0  # dB below the rep's level; of 6 to 10 dB the one that cut off nobody (bench/voice)
 SMOOTHED = 7  # windows of speech, 0.22 s: the level falls inside every word
@@ -31,11 +30,9 @@ class Foreground:
         self._looked = 0
         self._soft = 0
 
-    def is_far(self, window: SpeechWindow) -> bool:
-        """Whether what sounds like speech in it is too soft, for too long, to be the rep's."""
-        if window.probability < OFF:
-            return False
-        self._powers.append(_power(window.pcm))
+    def is_far(self, pcm: Pcm) -> bool:
+        """Of the next window that sounds like speech: too soft, for too long, to be the rep's?"""
+        self._powers.append(_power(pcm))
         level = float(10 * np.log10(np.mean(self._powers) + 1e-12))
         self._levels.append(level)
         self._soft = self._soft + 1 if level < self._own_level() - SOFTER else 0

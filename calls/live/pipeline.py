@@ -70,7 +70,7 @@ class Pipeline:
 
     def _rep_speaks(self, window: SpeechWindow) -> float:
         """Of what sounds like speech, the persona's own and that of people far away are none."""
-        far = self._foreground.is_far(window)
         if window.probability < OFF:
             return window.probability
+        far = self._foreground.is_far(window.pcm)
         return 0.0 if far or self._echo.hears_persona() else window.probability

@@ -196,6 +196,7 @@ ON, OFF = 0.55, 0.35  # hysteresis of the detector's probability
 ONSET_WINDOWS = 3  # 96 ms of speech make a start
 LEARNED_PAUSES = (0.2, 3.0)  # seconds; shorter ones are in every word, longer ones are no habit
 FORGETTING = 0.93  # of what was learned, with each turn
+EARLY_WITHIN = 1.2  # seconds before the end of her question in which it may be answered
 ECHO_WITHIN = 0.6  # seconds after the persona's last sound in which its echo may begin
 
 
@@ -240,6 +241,7 @@ class TurnTaker:
     def __init__(self, patience: Patience | None = None) -> None:
         self.patience = patience or Patience()
         self._turn: _Turn | None = None
+        self._let_pass: _Turn | None = None  # short words over the persona
         self._speaking = False
         self._onset: float | None = None
         self._run = 0
@@ -352,6 +354,7 @@ class TurnTaker:
     def _resume_or_open(self, onset: float) -> list[Decision]:
         turn = self._turn
         if turn is None:
+            self._let_pass = None
             self._turn = _Turn(onset, onset)
             self._open_piece(onset)
             return [RepStarted(onset)]
@@ -426,7 +429,7 @@ class TurnTaker:
 
     def _silence(self, at: float) -> list[Decision]:
         self._run, self._onset = 0, None
-        turn = self._turn
+        turn = self._turn or self._early_answer()
         if turn is None:
             return []
         decisions: list[Decision] = []
@@ -468,8 +471,19 @@ class TurnTaker:
         if text and not self._is_murmur(text, turn):
             return self._take_floor(at, turn)
         self._held = False
-        self._turn = None
-        return [TurnDropped(at), Resume(at)]
+        self._turn, self._let_pass = None, turn if text else None
+        return [Resume(at)] if text else [TurnDropped(at), Resume(at)]
+
+    def _early_answer(self) -> _Turn | None:
+        """What was let pass over the very end of a question of hers was the answer to it."""
+        if self._persona_speaking or self._let_pass is None:
+            return None
+        turn, self._let_pass = self._let_pass, None
+        asked = self._persona_words.rstrip().endswith("?")
+        if asked and self._persona_until - turn.last_speech <= EARLY_WITHIN:
+            turn.last_speech = max(turn.last_speech, self._persona_until)
+            self._turn = turn
+        return self._turn
 
     def _prepare_or_end(self, at: float, turn: _Turn, quiet: float) -> list[Decision]:
         wait, text = self._wait(turn), turn.text()

@@ -75,7 +75,7 @@ _OPENERS = frozenset(
 _TAKES_FLOOR = frozenset(
     str.split(
         "wait stop no hold actually sorry excuse hang but what why how who when where which pardon "
-        "hello listen please"
+        "hello listen please one quick question can could let"
     )
 )
 _MONTHS = frozenset(

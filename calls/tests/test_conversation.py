@@ -245,6 +245,20 @@ async def test_a_murmur_over_the_persona_is_let_pass(stage):
     assert call.turns[-1].latency["false_stops"] == 1 and "barge_in" not in call.turns[-1].latency
 
 
+async def test_a_yes_over_the_end_of_her_question_is_answered_when_she_has_ended(stage):
+    question = "Would that be good for you, do you think?"
+    call = stage(texts=["Tell me more.", "Yeah."], replies=[[question], ["Good."]])
+    await call.quiet(1.0)
+    await call.speak(1.0)
+    await call.quiet(2.6)
+    await call.speak(0.3)
+    await call.quiet(4.0)
+    assert call.said("assistant") == ["Hello?", question, "Good."]
+    assert call.said("user") == ["Tell me more.", "Yeah."]
+    assert call.brain.said[1] == (question, True)
+    assert not call.brain.heard[-1].interrupting
+
+
 async def test_a_rep_who_goes_on_is_answered_once_with_all_that_was_said(stage):
     call = stage(
         texts=["I am calling about your plan.", "And your doctor."],

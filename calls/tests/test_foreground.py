@@ -2,17 +2,16 @@
 
 import numpy as np
 
-from calls.live.events import SpeechWindow
 from calls.live.foreground import LASTS, Foreground
 
 LEVELS = np.random.default_rng(4)
 
 
-def windows(seconds, decibels, probability=0.95, spread=3.0):
+def windows(seconds, decibels, spread=3.0):
     for _ in range(round(seconds / 0.032)):
         level = decibels + LEVELS.normal(0.0, spread)
         sound = np.full(512, 32768 * 10 ** (level / 20))
-        yield SpeechWindow(0.0, probability, sound.astype(np.int16))
+        yield sound.astype(np.int16)
 
 
 def far(foreground, some):
@@ -43,13 +42,6 @@ def test_a_rep_who_goes_on_more_softly_is_heard_after_half_a_minute_at_the_lates
     far(foreground, windows(4, -24))
     behind = far(foreground, windows(32, -38))
     assert not any(behind[-30:])
-
-
-def test_silence_is_nobodys_and_forgets_nothing():
-    foreground = Foreground()
-    far(foreground, windows(4, -24))
-    assert not any(far(foreground, windows(60, -70, probability=0.0)))
-    assert any(far(foreground, windows(2, -38)))
 
 
 def test_nothing_is_said_before_anybody_was_heard():

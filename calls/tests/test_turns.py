@@ -154,6 +154,44 @@ class TestOverThePersona:
         assert len(talk.of(Interrupt)) == 1
         assert talk.of(TurnEnded)[0].interrupting
 
+    @pytest.mark.parametrize("misheard", ["Hi.", "Have my...", "Wagon."])
+    def test_a_short_murmur_that_was_misheard_is_still_one(self, misheard):
+        talk = self._talk(misheard).speech(0.4).silence(0.6)
+        assert len(talk.of(Resume)) == 1 and talk.of(Interrupt) == []
+
+    @pytest.mark.parametrize("words", ["What?", "One moment.", "Why not?", "Hello?"])
+    def test_so_do_two_words_that_ask_or_call(self, words):
+        assert len(self._talk(words).speech(0.4).silence(0.6).of(Interrupt)) == 1
+
+    def _answered_over_her_end(self, her_words: str, *, silence: float = 2.0) -> Talk:
+        talk = self._talk("Yeah.")
+        talk.turns.persona_says(her_words)
+        talk.speech(0.4).silence(0.5)
+        assert len(talk.of(Resume)) == 1
+        talk.turns.persona(speaking=False)
+        return talk.silence(silence)
+
+    def test_what_is_said_over_the_end_of_her_question_answers_it(self):
+        talk = self._answered_over_her_end("Is that in the plan?")
+        (ended,) = talk.of(TurnEnded)
+        assert ended.pieces == (0,) and not ended.interrupting and talk.of(TurnDropped) == []
+        assert 0.9 + 0.6 < ended.at < 0.9 + 1.2  # counted from her end: more may come
+
+    def test_and_goes_on_with_what_is_said_after_it(self):
+        talk = self._answered_over_her_end("Is that in the plan?", silence=0.3)
+        (ended,) = talk.speech(1.0).silence(1.5).of(TurnEnded)
+        assert ended.pieces[0] == 0 and ended.end > 2.0
+
+    def test_over_the_end_of_anything_else_it_only_listened(self):
+        assert self._answered_over_her_end("That is in the plan.").of(TurnEnded) == []
+
+    def test_and_so_did_a_murmur_long_before_the_end_of_a_question(self):
+        talk = self._talk("Yeah.")
+        talk.turns.persona_says("Is that in the plan?")
+        talk.speech(0.4).silence(2.0)
+        talk.turns.persona(speaking=False)
+        assert talk.silence(2.0).of(TurnEnded) == []
+
     def test_a_cough_lets_it_go_on(self):
         talk = self._talk("").speech(0.3).silence(0.6)
         assert len(talk.of(Resume)) == 1
