@@ -1,13 +1,12 @@
 """Who has the floor: pure decisions over times, speech probabilities and words.
 
 No clock, no audio, no I/O: everything comes in as an argument with its time (seconds of the call)
-and what should be done comes back as a list of decisions. The rule in one paragraph: speech is
-what the detector says with hysteresis. After 120 ms of silence the words so far are wanted, after
-200 ms the turn model is asked; the turn ends when the silence has lasted as long as the words and
-the model together make us wait, between a third of a second for a question and 1.8 s for "well,
-um". A rep who pauses long after such words is waited for longer. Speech over the persona silences
-it at once and becomes an interruption when it lasts or says something; otherwise the persona goes
-on where it was.
+and what should be done comes back as a list of decisions. The rule in one paragraph: speech is what
+the detector says with hysteresis. After 120 ms of silence the words so far are wanted, after 200 ms
+the turn model is asked; the turn ends when the silence has lasted as long as the words and the
+model together make us wait, between 0.4 s for a question and 1.8 s for "well, um". A rep who pauses
+long after such words is waited for longer. Speech over the persona silences it at once and becomes
+an interruption when it lasts or says something; otherwise the persona goes on where it was.
 """
 
 from collections.abc import Mapping
