@@ -1,6 +1,6 @@
 """Reading Opus: packets, recorded parts, resampling. All audio is mono int16."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import av
 import numpy as np
@@ -9,7 +9,7 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
 from calls.ports import SPEECH_RATE, Pcm
-from calls.sound import ogg
+from calls.sound import libopus, ogg
 
 WIRE_RATE = 48_000  # Hz, Opus over WebRTC
 FRAME_SAMPLES = 960  # 20 ms
@@ -85,17 +85,23 @@ class SpeechDecoder:
     """One stream straight to what speech models hear: 16 kHz, 320 samples for 20 ms."""
 
     def __init__(self) -> None:
-        self._decoder = OpusDecoder()
-        self._resampler = Resampler48to16()
+        self._decode = libopus.decoder(SPEECH_RATE) or resampling_decoder()
 
     def decode(self, packet: bytes | None, samples: int) -> Pcm:
         """Silence of `samples` at 48 kHz where the packet was lost, or is no Opus."""
         if packet is not None:
             try:
-                return self._resampler.resample_frames(self._decoder.frames(packet))
-            except CodecError:
+                packet_samples(packet)
+                return self._decode(packet)
+            except (CodecError, libopus.Refused):
                 pass
-        return self._resampler.resample(np.zeros(samples, np.int16))
+        return np.zeros(samples * SPEECH_RATE // WIRE_RATE, np.int16)
+
+
+def resampling_decoder() -> Callable[[bytes], Pcm]:
+    """One stream at 16 kHz by FFmpeg, where libopus can't be asked itself. Raises CodecError."""
+    decoder, resampler = OpusDecoder(), Resampler48to16()
+    return lambda packet: resampler.resample_frames(decoder.frames(packet))
 
 
 def _joined(frames: list[AudioFrame]) -> Pcm:

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.signal import resample
 
 from calls.live import codec
-from calls.sound import ogg
+from calls.sound import libopus, ogg
+from calls.sound.opus import resampling_decoder
 from calls.tests.media import best_match, frames, speechlike
 
 
@@ -117,12 +119,34 @@ def test_each_frame_gives_320_samples_at_16_khz():
     assert {len(resampler.resample(f)) for f in frames(speechlike(1.0))} == {320}
 
 
-def test_a_packet_decoded_for_the_speech_models_is_the_decoded_packet_resampled():
+def test_what_the_speech_models_hear_is_the_decoded_sound_at_16_khz():
+    """By libopus itself and by FFmpeg's resampler, which passes it on a millisecond later."""
+    packets = codec.encode_clip(speechlike(2.0))
+    assert libopus.decoder(16_000) is not None, "PyAV ships libopus elsewhere now"
+    speech, resampled = codec.SpeechDecoder().decode, resampling_decoder()
+    heard = np.concatenate([speech(packet, 960) for packet in packets]).astype(float)
+    beside = np.concatenate([resampled(packet) for packet in packets]).astype(float)
+    assert len(heard) == len(beside) == 320 * len(packets)
+    finely, beside_finely = (resample(sound, 8 * len(sound)) for sound in (heard, beside))
+    lag, likeness = best_match(finely[12_800:200_000], beside_finely)
+    assert likeness > 0.999
+    assert lag - 12_800 == pytest.approx(8 * 15.3, abs=8)  # the resampler's millisecond
+    assert heard.std() == pytest.approx(beside.std(), rel=0.05)
+
+
+def test_without_the_library_ffmpeg_decodes(monkeypatch):
+    monkeypatch.setattr(libopus, "_library", lambda: None)
     packets = codec.encode_clip(speechlike(0.5))
-    decode, resample = codec.OpusDecoder().decode, codec.Resampler48to16().resample
-    speech = codec.SpeechDecoder().decode
+    speech, beside = codec.SpeechDecoder().decode, resampling_decoder()
     for packet in packets:
-        np.testing.assert_array_equal(speech(packet, 960), resample(decode(packet)))
+        np.testing.assert_array_equal(speech(packet, 960), beside(packet))
+
+
+@given(st.binary(max_size=200))
+def test_libopus_decodes_any_bytes_or_refuses_them(data):
+    speech = codec.SpeechDecoder().decode
+    assert len(speech(data, 960)) <= 1920
+    assert len(speech(codec.SILENT_PACKET, 960)) == 320  # and goes on
 
 
 @pytest.mark.parametrize("packet", [None, b"", b"\xff\xff\xff no Opus"])
