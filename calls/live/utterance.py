@@ -40,15 +40,18 @@ _OPEN_PAIRS = frozenset(  # and by their last two words: "Is there anything?" wa
 _CLOSED_ENDINGS = (
     *("do i", "tell me", "help me", "to me", "for me", "with me", "from me", "call me"),
     *("about that", "like that", "of that", "to that", "with that", "do that", "on that"),
+    *("about this", "like this", "of this", "on this", "do this", "for this", "with this"),
     *("than that", "hear that", "say that", "get that", "appreciate that", "understand that"),
     *("i do", "we do", "they do", "you do", "i am", "i have", "we have", "i will", "we will"),
     *("i can", "we can", "why not", "or not", "come on", "go on", "sign in", "log in"),
     *("what for", "hold on", "so on"),
 )
-# "than he was", "where we are"
+# "than he was", "where we are", "whenever you like"
 _CLOSED_CLAUSE = re.compile(
     r"\b(?:than|as|how|where|what|who|which) (?:i|you|he|she|it|we|they|that|this) "
     r"(?:am|is|are|was|were|do|does|did|can|could|would|will|have|has|had)$"
+    r"|\b(?:when|what|where|how|who|which)ever (?:i|you|he|she|it|we|they) "
+    r"(?:like|want|need|can|could|would|will|have|has|had)$|\b(?:if|as) you like$"
 )
 # A sentence that begins so wants another part, unless a comma shows that it had it.
 _SUBORDINATE = re.compile(

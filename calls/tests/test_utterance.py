@@ -56,6 +56,7 @@ def test_something_is_being_dictated(text):
         *("The address is 1240 Maple Street in Dayton, Ohio.", "There are two of us in the house."),
         *("Your plan ends in December.", "Thank you for telling me.", "We need part A and part B."),
         *("He was more respectable than he was.", "That depends on where we are."),
+        *("You can cancel whenever you like.", "We signed off on this.", "Take two if you like."),
     ],
 )
 def test_a_closed_sentence(text):
