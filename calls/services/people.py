@@ -7,6 +7,8 @@ from tenants.auth import Caller
 from tenants.errors import InsufficientScope
 from tenants.models import Agency, ApiKey, Rep
 
+TRIES = 5  # at a rep whom erasures take away meanwhile
+
 
 @dataclass(frozen=True, slots=True)
 class RepTold:
@@ -37,12 +39,9 @@ def agency_ensure(*, tenant_id: uuid.UUID, external_id: str | None) -> Agency | 
 
 def rep_ensure(*, tenant_id: uuid.UUID, external_id: str, agency: Agency | None, mode: str) -> Rep:
     """The rep's row; a rep is where it was last seen, but no test moves a real one."""
-    who = {"tenant_id": tenant_id, "external_id": external_id}
     is_test = mode == ApiKey.Mode.TEST
-    fresh = Rep(**who, agency=agency, sandbox_only=is_test)
-    Rep.objects.bulk_create([fresh], ignore_conflicts=True)
-    # locked, so that an erasure of the rep waits for whoever is just making a call of theirs
-    rep = Rep.objects.select_for_update(no_key=True).get(**who)
+    fresh = Rep(tenant_id=tenant_id, external_id=external_id, agency=agency, sandbox_only=is_test)
+    rep = _rep_locked(fresh)
     if is_test:
         return rep
     moves = agency is not None and rep.agency_id != agency.pk
@@ -51,6 +50,20 @@ def rep_ensure(*, tenant_id: uuid.UUID, external_id: str, agency: Agency | None,
         rep.sandbox_only = False
         rep.save(update_fields=["agency", "sandbox_only"])
     return rep
+
+
+def _rep_locked(fresh: Rep) -> Rep:
+    """The row of that name, or `fresh`; an erasure of the rep waits for whoever has it.
+
+    One that was there may be erased before it is locked: then it is made anew.
+    """
+    rows = Rep.objects.select_for_update(no_key=True)
+    for _ in range(TRIES):
+        Rep.objects.bulk_create([fresh], ignore_conflicts=True)
+        rep = rows.filter(tenant_id=fresh.tenant_id, external_id=fresh.external_id).first()
+        if rep is not None:
+            return rep
+    raise Rep.DoesNotExist
 
 
 def rep_tell(

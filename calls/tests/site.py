@@ -95,7 +95,10 @@ def visitor(
     )
     context.set_default_timeout(15_000)
     found = Visitor(context.new_page(), context)
-    found.page.on("console", lambda said: found.console.append(f"{said.type}: {said.text}"))
+    found.page.on(
+        "console",
+        lambda said: found.console.append(f"{said.type}: {said.text} {said.location['url']}"),
+    )
     found.page.on("pageerror", lambda error: found.console.append(f"error: {error}"))
     try:
         yield found

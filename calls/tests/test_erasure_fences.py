@@ -12,6 +12,7 @@ import numpy as np
 import psycopg
 import pytest
 from django.db import connection
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from calls.erasure.carrying_out import erasure_carry_out
@@ -28,7 +29,7 @@ from scoring.ports import Answer, Judgement
 from scoring.services import rubric_create
 from scoring.tests.making import check_content, rubric_content
 from tenants.isolation import CATALOGUE, tenant_scope
-from tenants.models import ApiKey
+from tenants.models import ApiKey, Rep
 from tenants.services import ALL_SCOPES, api_key_create
 from webhooks.models import Delivery, Rehearsal
 from webhooks.outcomes import Outcome
@@ -323,6 +324,27 @@ def test_a_hundred_calls_are_erased_while_others_are_written(storage):
     assert rows_of(stranger)["Call"] > 0
     assert len(files_in(storage)) == 3 * (rows["Call"] + rows_of(stranger)["Call"])
     print(f"\n100 calls erased in {seconds:.1f} s while {2 * len(written)} others were written")
+
+
+def test_a_rep_erased_while_a_call_is_begun_is_made_anew(monkeypatch):
+    make_drill()
+    make_worker()
+    acme = make_integrator(scopes=ALL_SCOPES)
+    make_call(acme.tenant, user="rep_8842")
+    insert, times = QuerySet.bulk_create, []
+
+    def insert_and_be_late(rows, objects, *args, **options):
+        made = insert(rows, objects, *args, **options)
+        if rows.model is Rep and not times:  # it was there; now it is gone
+            times.append(1)
+            with connection.cursor() as cursor:
+                cursor.execute("DELETE FROM calls_call; DELETE FROM tenants_rep")
+        return made
+
+    monkeypatch.setattr(QuerySet, "bulk_create", insert_and_be_late)
+    assert redeem(acme.token("rep_8842")).status_code == 200
+    with tenant_scope(acme.tenant.pk):
+        assert times and Rep.objects.get().external_id == "rep_8842"
 
 
 @pytest.mark.slow

@@ -158,6 +158,7 @@ def _rep(
     attempts = calls_of_rep(
         reader=reader, rep=rep, limit=ATTEMPTS, cursor=request.GET.get("before", "")
     )
+    checks = checks_of(reader=reader, attempts=chosen.attempts) if chosen else []
     details = RepDetails.of(rep)
     context = {
         "rep": rep,
@@ -165,7 +166,8 @@ def _rep(
         "practice": practice_of(reader=reader, reps=[rep])[rep.pk],
         "drills": drills,
         "chosen": chosen,
-        "checks": checks_of(reader=reader, attempts=chosen.attempts) if chosen else [],
+        "checks": checks,
+        "has_past": any(check.trend.direction != "unknown" for check in checks),
         "calls": [_call_row(call) for call in attempts.calls],
         "assigned": _assigned(member, rep),
         "older": _older(attempts, request.GET.get("drill", "")),

@@ -24,6 +24,7 @@ const UNSUPPORTED = {
 const QUALITY = { good: "Good connection", fair: "Fair connection", poor: "Poor connection" };
 const CAPTIONS = 4; // sentences in view
 const METER_MS = 80;
+const ASSIGNED_WITHIN_MS = 250; // what was assigned is worth no longer wait
 const PATIENCE_MS = 90_000; // most calls are scored by then
 const ADVICE = {
   MIC_PERMISSION_DENIED: "Your browser does not let this page use the microphone. Allow it in the address bar, then try again.",
@@ -136,7 +137,9 @@ async function start() {
   show("connecting", "Connecting");
   try {
     const token = await host.token(signal);
-    showAssigned(token, drill, [$("assigned-connecting")], signal);
+    const soon = AbortSignal.any([signal, AbortSignal.timeout(ASSIGNED_WITHIN_MS)]);
+    await showAssigned(token, drill, [$("assigned-connecting")], soon); // connect() spends the token
+    signal.throwIfAborted();
     $("connecting-text").textContent = "Allow the microphone when your browser asks. Then we connect you.";
     const call = (session = makeSession(token));
     signal.addEventListener("abort", () => call.disconnect(), { once: true });
