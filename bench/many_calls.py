@@ -214,14 +214,14 @@ def _line(
     if chance.random() < 0.02:  # ended by a sweep, together with others
         ended = ended.replace(second=0, microsecond=0) + timedelta(minutes=1)
     late = 259_200 if chance.random() < 0.01 else 120
-    scored = ended + timedelta(seconds=chance.uniform(15, late)) if stage == "scored" else r"\N"
+    scored = min(ended + timedelta(seconds=chance.uniform(15, late)), datetime.now(UTC))
     failure = "rep_never_spoke" if stage == "failed" else ""
     suffix = base64.urlsafe_b64encode(chance.randbytes(16)).decode()[:21]
     values = (
         _id(chance), crowd.tenant_id, f"athos_call_{suffix}", f"ext_{suffix}", mode, "roleplay",
         rep_id, agency_id, user, agency, *drill, "Advanced", "{}",
         "Dolores Whitfield", chance.getrandbits(62), stage, "rep_ended", failure, 1, created, ended,
-        started, ended, scored, 0, 0, "", "", "",
+        started, ended, scored if stage == "scored" else r"\N", 0, 0, "", "", "",
         chance.randint(0, 100) if stage == "scored" else r"\N",
     )  # fmt: skip
     return "\t".join(map(str, values)) + "\n"

@@ -24,6 +24,7 @@ from pathlib import Path
 import psutil
 
 from bench.product import running_product
+from bench.voice import fresh_lines, lines
 from bench.voice.judge import Verdict
 from bench.voice.report import distribution_svg, table
 from bench.voice.takes import MAKERS, VOICES, Studio, Take, prompt_take, script
@@ -90,13 +91,14 @@ def cpu_seconds(process: psutil.Process | None) -> float:
 def main() -> None:
     options = _options()
     folder = options.var / "bench" / "voice"
-    studio = Studio(folder, options.models)
+    studio = Studio(folder, options.models, fresh_lines if options.fresh else lines)
     kinds = tuple(options.kinds)
     calls = script(studio, turns=options.turns, seed=options.seed, kinds=kinds)
     prompt = prompt_take(studio, VOICES[0])
     began = time.monotonic()
     with target(options) as (line, process):
         spent = cpu_seconds(process)
+        sent, late = line.frames() if isinstance(line, Athos) else (0, 0)
         talked = time.monotonic()
         found, failures = asyncio.run(
             talk_all(
@@ -110,12 +112,16 @@ def main() -> None:
         )
         minutes = (time.monotonic() - talked) / 60
         spent = cpu_seconds(process) - spent
+        if isinstance(line, Athos):
+            now_sent, now_late = line.frames()
+            sent, late = now_sent - sent, now_late - late
     about = {
         "turns": len(found),
         "calls at a time": options.calls,
         "seed": options.seed,
         "minutes": round(minutes, 1),
         "CPU seconds a minute": round(spent / minutes, 1) if process else None,
+        "frames late by more than 20 ms": f"{late} of {sent}" if sent else None,
         "load": [round(value, 1) for value in os.getloadavg()],
         "commit": _commit(),
         "failures": failures,
@@ -150,6 +156,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--turns", type=int, default=200)
     parser.add_argument("--calls", type=int, default=1, help="at a time")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--fresh", action="store_true", help="lines that no rule was tuned on")
     parser.add_argument("--kinds", nargs="+", choices=tuple(MAKERS), default=tuple(MAKERS))
     parser.add_argument("--keep", type=Path, help="folder for the calls as stereo WAV")
     parser.add_argument("--json", type=Path, default=var / "bench" / "voice" / "live.json")

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
 import numpy as np
@@ -72,9 +73,13 @@ class Take:
 
 
 class Studio:
-    """Voices, made once and kept in `folder`; recordings of people, from Debian's package."""
+    """Voices, made once and kept in `folder`; recordings of people, from Debian's package.
 
-    def __init__(self, folder: Path, models: Path) -> None:
+    `said` is what the voices say: `lines`, or `fresh_lines` that no rule was tuned on.
+    """
+
+    def __init__(self, folder: Path, models: Path, said: ModuleType = lines) -> None:
+        self.said = said
         self._folder = folder / "lines"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._models = models
@@ -113,19 +118,19 @@ class Studio:
 
 
 def _plain(studio: Studio, random: Random, voice: str) -> Take:
-    return _spoken_take(studio, random, voice, "plain", _pick(random, lines.PLAIN))
+    return _spoken_take(studio, random, voice, "plain", _pick(random, studio.said.PLAIN))
 
 
 def _pause(studio: Studio, random: Random, voice: str) -> Take:
-    return _spoken_take(studio, random, voice, "pause", _pick(random, lines.PAUSED))
+    return _spoken_take(studio, random, voice, "pause", _pick(random, studio.said.PAUSED))
 
 
 def _hesitation(studio: Studio, random: Random, voice: str) -> Take:
-    return _spoken_take(studio, random, voice, "hesitation", _pick(random, lines.HESITANT))
+    return _spoken_take(studio, random, voice, "hesitation", _pick(random, studio.said.HESITANT))
 
 
 def _numbers(studio: Studio, random: Random, voice: str) -> Take:
-    return _spoken_take(studio, random, voice, "numbers", _pick(random, lines.NUMBERS))
+    return _spoken_take(studio, random, voice, "numbers", _pick(random, studio.said.NUMBERS))
 
 
 def _human(studio: Studio, random: Random, voice: str) -> Take:
@@ -159,12 +164,12 @@ def _noise(studio: Studio, random: Random, voice: str) -> Take:
 
 
 def _barge(studio: Studio, random: Random, voice: str) -> Take:
-    take = _spoken_take(studio, random, voice, "barge", _pick(random, lines.STOPS))
+    take = _spoken_take(studio, random, voice, "barge", _pick(random, studio.said.STOPS))
     return replace(take, expected="stop", over_persona=float(random.uniform(0.5, 1.5)))
 
 
 def _murmur(studio: Studio, random: Random, voice: str) -> Take:
-    take = _spoken_take(studio, random, voice, "murmur", _pick(random, lines.MURMURS))
+    take = _spoken_take(studio, random, voice, "murmur", _pick(random, studio.said.MURMURS))
     softer = sounds.louder(take.sound, float(random.uniform(-8, 0)))
     delay = float(random.uniform(0.4, 1.0))
     return replace(take, sound=softer, expected="nothing", over_persona=delay)

@@ -1,11 +1,16 @@
 """One call of the bench: connect, speak the takes in their time, hang up, judge the recording."""
 
 import asyncio
+import re
+import time
 import wave
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
+from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import aiohttp
 import numpy as np
@@ -20,6 +25,7 @@ NOTHING_WITHIN = 3.0  # seconds in which a cough may wrongly be answered
 OPENING_WITHIN = 40.0
 QUIET = 1.1  # seconds without a sound of the persona: she is done
 LONGEST_REPLY = 30.0
+METRICS_WITHIN = 30.0  # they are up after the first call may begin
 
 
 class Line(Protocol):
@@ -35,6 +41,28 @@ class Athos:
         self._api = f"{base_url}/api/external/v1"
         self._key = api_key
         self._drill = drill
+        address = urlsplit(base_url)
+        self._metrics = f"http://127.0.0.1:{(address.port or 80) + 2}/metrics"
+
+    def frames(self) -> tuple[int, int]:
+        """Frames sent so far, and those of them that were late by more than 20 ms.
+
+        Raises RuntimeError where the metrics are not up within half a minute.
+        """
+        told = self._told()
+        names = ("athos_frames_sent_total", "athos_frames_late_total")
+        sent, late = (re.search(rf"^{name} (\S+)$", told, re.MULTILINE) for name in names)
+        return int(float(sent[1])) if sent else 0, int(float(late[1])) if late else 0
+
+    def _told(self) -> str:
+        until = time.monotonic() + METRICS_WITHIN
+        while time.monotonic() < until:
+            try:
+                with urlopen(self._metrics, timeout=10) as answer:
+                    return str(answer.read().decode())
+            except URLError:
+                time.sleep(0.5)
+        raise RuntimeError(f"nothing answers at {self._metrics}")
 
     @asynccontextmanager
     async def __call__(self, rep: Rep) -> AsyncIterator[None]:
