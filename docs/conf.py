@@ -51,6 +51,8 @@ html_theme_options = {
 
 INLINE_SCRIPT = re.compile(r"<script>(.+?)</script>", re.DOTALL)
 INLINE_SHEET = re.compile(r"<style>(.+?)</style>", re.DOTALL)
+CAPTION = '<p class="caption" role="heading"'  # of Sphinx, without the level that ARIA requires
+LEVELLED = CAPTION + ' aria-level="2"'
 STYLE_ATTRIBUTE = re.compile(r' style="([^"]+)"')
 
 
@@ -59,7 +61,7 @@ def setup(app: Sphinx) -> None:
 
 
 def inline_to_files(app: Sphinx, failure: Exception | None) -> None:
-    """Move each inline script and style into a file beside the theme's own."""
+    """Move each inline script and style into a file beside the theme's own; mend captions."""
     if failure or app.builder.format != "html":
         return
     site = Path(app.outdir)
@@ -78,7 +80,7 @@ def inline_to_files(app: Sphinx, failure: Exception | None) -> None:
             attributes[_name(found[1])] = found[1]
             return f' data-style="{_name(found[1])}"'
 
-        text = INLINE_SCRIPT.sub(script, page.read_text())
+        text = INLINE_SCRIPT.sub(script, page.read_text()).replace(CAPTION, LEVELLED)
         page.write_text(STYLE_ATTRIBUTE.sub(attribute, INLINE_SHEET.sub(sheet, text)))
     rules = "".join(f'[data-style="{name}"] {{ {rule} }}\n' for name, rule in attributes.items())
     with (site / "_static" / "site.css").open("a") as site_css:
