@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
-from athos.errors import UnsupportedMediaType
+from athos.errors import HeadersTooLarge, UnsupportedMediaType, UriTooLong
 from tenants.describing import (
     Credential,
     Operation,
@@ -76,8 +76,10 @@ def refusals_of(operation: Operation) -> list[Refusal]:
         found.update(KEY_ERRORS)
     if operation.scope:
         found.add(InsufficientScope)
+    if operation.parameters:
+        found.add(UriTooLong)
     if operation.idempotent:
-        found.update((IdempotencyKeyInUse, IdempotencyKeyReused))
+        found.update((IdempotencyKeyInUse, IdempotencyKeyReused, HeadersTooLarge))
     if operation.body is not None:
         found.update(BODY_ERRORS)
     return sorted(found, key=lambda refusal: (refusal.status, refusal.code))

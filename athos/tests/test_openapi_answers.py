@@ -16,6 +16,7 @@ from django.db import OperationalError
 from django.db.models.functions import Now
 from django.test import Client
 
+from athos.errors import HeadersTooLarge, UriTooLong
 from athos.tests.api_document import assert_described, described
 from calls.models import Call, SessionToken
 from calls.tests.making import API, make_drill, make_integrator, make_worker
@@ -295,9 +296,12 @@ OWN: dict[tuple[str, str], Provoke] = {
         ask, body={"endpointId": f"ep_{UNKNOWN}"}
     ),
 }
-# What only a fault brings about is raised where every request comes by.
+# What only a fault or the server in front (test_edge_corpus.py) brings about is raised where every
+# request comes by.
 FAULTS: dict[str, Exception] = {
     "IDEMPOTENCY_KEY_IN_USE": IdempotencyKeyInUse(retry_after=1),
+    "URI_TOO_LONG": UriTooLong(),
+    "HEADERS_TOO_LARGE": HeadersTooLarge(),
     "INTERNAL_ERROR": RuntimeError("a secret text"),
     "SERVICE_UNAVAILABLE": OperationalError("a secret text"),
 }
