@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from calls.director.pack import Persona
 from calls.live.conversation import Engines
 from calls.live.persona import EXCUSE, GO_AHEAD
 from calls.live.tts import LineCache, VoiceStage, voice_key
@@ -108,7 +109,9 @@ class LiveEngines:
                 await self._stage(line, voice).warm(line.text)
 
     async def prepare(self, packs: Iterable[Mapping[str, Any]]) -> None:
-        """What no call should wait for: all packs with the vectors of their examples."""
+        """What no call should wait for: all packs with the vectors of their examples, and the
+        detector's model, whose loading would hold up the sound of all calls for 40 ms."""
+        self._providers.speech_detector()
         for pack in packs:
             await prepare(pack, self._providers.background_embedder, folder=self._vectors)
 
@@ -126,13 +129,14 @@ class LiveEngines:
         Lines that are there already cost a look at the disk. What fails now is made when needed.
         """
         await self._warm_lines(first)
+        ready = [await prepare(pack, None) for pack in packs]
         for choose in (likely_lines, all_lines):
-            for pack in packs:
+            for pack in ready:
                 await self._warm_lines(
                     dict.fromkeys(line for level in DIFFICULTIES for line in choose(pack, level))
                 )
-        for pack in packs:
-            await self._warm_lines(_excuses(pack))
+        for pack in ready:
+            await self._warm_lines(_excuses(pack.persona))
         removed = await asyncio.to_thread(self._lines.trim)
         logger.info("lines are warm", extra={"removed": removed})
 
@@ -158,8 +162,6 @@ class LiveEngines:
         )
 
 
-def _excuses(pack: Mapping[str, Any]) -> list[AuthoredLine]:
+def _excuses(persona: Persona) -> list[AuthoredLine]:
     """What a persona says when another worker goes on with its call."""
-    persona = pack["persona"]
-    speed = float(persona.get("speed", 1.0))
-    return [AuthoredLine(text, persona["voice"], speed) for text in (EXCUSE, GO_AHEAD)]
+    return [AuthoredLine(text, persona.voice, persona.speed) for text in (EXCUSE, GO_AHEAD)]

@@ -150,10 +150,9 @@ async def prepare(
     return _keep(digest, index).pack
 
 
-def all_lines(pack: Mapping[str, Any], difficulty: str) -> list[AuthoredLine]:
+def all_lines(pack: Pack, difficulty: str) -> list[AuthoredLine]:
     """Every piece of speech that can come up at this difficulty."""
-    loaded = pack_load(pack)
-    return _authored(loaded, difficulty, _reachable(loaded, difficulty))
+    return _authored(pack, difficulty, _reachable(pack, difficulty))
 
 
 def excuses(pack: Pack, name: str) -> tuple[str, ...]:
@@ -161,16 +160,13 @@ def excuses(pack: Pack, name: str) -> tuple[str, ...]:
     return pack.lines[name].groups["any"] if name in pack.lines else ()
 
 
-def likely_lines(pack: Mapping[str, Any], difficulty: str) -> list[AuthoredLine]:
+def likely_lines(pack: Pack, difficulty: str) -> list[AuthoredLine]:
     """What comes up in nearly every call, the first words first: to be made before the rest."""
-    loaded = pack_load(pack)
-    openers = [i.replies for i in loaded.intents.values() if i.stage == "opening" and i.replies]
+    openers = [i.replies for i in pack.intents.values() if i.stage == "opening" and i.replies]
     names = ("acknowledge", "next", "clarify", "silence_first", *EXCUSES)
-    listening = [loaded.lines[n] for n in names if n in loaded.lines]
-    firsts = [
-        c.raises for c in loaded.concerns.values() if c.takes[difficulty] and c.when.turns <= 2
-    ]
-    return _authored(loaded, difficulty, [loaded.lines["openings"], *openers, *firsts, *listening])
+    listening = [pack.lines[n] for n in names if n in pack.lines]
+    firsts = [c.raises for c in pack.concerns.values() if c.takes[difficulty] and c.when.turns <= 2]
+    return _authored(pack, difficulty, [pack.lines["openings"], *openers, *firsts, *listening])
 
 
 def _reachable(pack: Pack, difficulty: str) -> Iterator[Pool]:

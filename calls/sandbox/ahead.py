@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from calls.director.pack import pack_load
 from calls.models import Call
 from calls.ports import Embedder
-from calls.providers.director import AuthoredLine
+from calls.providers.director import AuthoredLine, prepare
 from calls.sandbox.conversation import speak_by_text
 from calls.sandbox.scripts import DEFAULT, scripts
 from calls.sandbox.services import SEED
@@ -26,7 +25,7 @@ async def lines_tried_first(
     for pack in packs:
         if pack["key"] not in script.lines:
             continue
-        persona = pack_load(pack).persona
+        persona = (await prepare(pack, None)).persona
         turns = await speak_by_text(
             pack,
             difficulty=Call.Difficulty.ADVANCED,
