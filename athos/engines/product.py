@@ -113,7 +113,7 @@ class _Maker:
 
     def live(self) -> Program:
         # SIGTERM would wait for the calls to end.
-        return self._manage("live", "live", stop_signal=signal.SIGINT, stop_within=1.5)
+        return self._manage("live", "live", stop_signal=signal.SIGINT, stop_within=1.5, niceness=-5)
 
     def web(self) -> Program:
         return self._manage(

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -44,7 +45,7 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within: float = 2.0  # seconds from the stop signal to SIGKILL
     death_signal: signal.Signals = signal.SIGKILL  # when the parent dies
-    niceness: int = 0
+    niceness: int = 0  # below 0 only where the kernel allows it, else as if it were 0
     account: Account | None = None
     quiet: bool = False  # its output goes to its log file only
 
@@ -109,7 +110,8 @@ def _before_exec(program: Program) -> Callable[[], None]:
     def before_exec() -> None:
         # Runs after setuid, which would clear the parent-death signal.
         if program.niceness:
-            os.nice(program.niceness)
+            with suppress(PermissionError):
+                os.nice(program.niceness)
         die_with_parent(program.death_signal)
         if os.getppid() != parent:  # the parent died before the line above
             os._exit(1)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from athos.engines.programs import Account, Program, start
+
 pytestmark = pytest.mark.chaos
 ALL = {"postgres", "speech", "web", "jobs-quick", "live"}
 
@@ -207,3 +209,13 @@ def test_a_busy_port_is_one_line(tmp_path, offset):
     assert done.stderr == ""
     assert done.stdout.count("\n") == 1
     assert f"Port {port} on 127.0.0.1" in done.stdout
+
+
+@pytest.mark.parametrize(("account", "nice"), [(None, -5), (Account("nobody", 65534, 65534), 0)])
+def test_a_program_comes_first_only_where_that_is_allowed(account, nice):
+    if os.geteuid() != 0:
+        pytest.skip("only root may start a program as somebody else")
+    tell = ("/bin/sh", "-c", "cut -d ' ' -f 19 /proc/self/stat")
+    program = Program("live", tell, account=account, niceness=-5)
+    told, _ = start(program, subprocess.PIPE).communicate(timeout=20)
+    assert int(told) - os.nice(0) == nice

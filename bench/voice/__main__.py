@@ -28,7 +28,7 @@ from bench.voice import fresh_lines, lines
 from bench.voice.judge import Verdict
 from bench.voice.report import distribution_svg, table
 from bench.voice.takes import MAKERS, VOICES, Studio, Take, prompt_take, script
-from bench.voice.talk import Athos, Line, OfferByHttp, converse
+from bench.voice.talk import Athos, Line, OfferByHttp, Talk, converse
 
 
 async def talk_all(
@@ -38,27 +38,36 @@ async def talk_all(
     *,
     at_a_time: int,
     seed: int,
-    keep: Path | None = None,
-) -> tuple[list[Verdict], list[str]]:
+) -> tuple[dict[int, Talk], list[str]]:
     """All calls, so many at a time, begun half a second apart; what failed is told, not hidden."""
     waiting = deque(enumerate(calls))
-    found: list[Verdict] = []
+    talks: dict[int, Talk] = {}
     failures: list[str] = []
 
     async def one_after_the_other(number: int) -> None:
         await asyncio.sleep(0.5 * number)
         while waiting:
             index, takes = waiting.popleft()
-            path = keep / f"call-{index}.wav" if keep else None
             try:
-                found.extend(await converse(line, takes, prompt, seed=seed + index, keep=path))
-            except (OSError, RuntimeError, TimeoutError, ValueError) as failure:
+                talks[index] = await converse(line, takes, prompt, seed=seed + index)
+            except (OSError, RuntimeError, TimeoutError) as failure:
                 failures.append(f"call {index}: {type(failure).__name__} {failure}")
-            print(f"  {len(found)} turns", flush=True)
+            print(f"  {sum(len(talk.said) for talk in talks.values())} turns", flush=True)
             await asyncio.sleep(1.0)
 
     await asyncio.gather(*(one_after_the_other(n) for n in range(at_a_time)))
-    return found, failures
+    return talks, failures
+
+
+def judge_all(talks: dict[int, Talk], failures: list[str]) -> list[Verdict]:
+    """In the order of the calls. What cannot be judged is added to the failures."""
+    found: list[Verdict] = []
+    for index, talk in sorted(talks.items()):
+        try:
+            found.extend(talk.verdicts())
+        except ValueError as failure:
+            failures.append(f"call {index}: {failure}")
+    return found
 
 
 @contextmanager
@@ -100,21 +109,18 @@ def main() -> None:
         spent = cpu_seconds(process)
         sent, late = line.frames() if isinstance(line, Athos) else (0, 0)
         talked = time.monotonic()
-        found, failures = asyncio.run(
-            talk_all(
-                line,
-                calls,
-                prompt,
-                at_a_time=options.calls,
-                seed=options.seed,
-                keep=options.keep,
-            )
+        talks, failures = asyncio.run(
+            talk_all(line, calls, prompt, at_a_time=options.calls, seed=options.seed)
         )
         minutes = (time.monotonic() - talked) / 60
         spent = cpu_seconds(process) - spent
         if isinstance(line, Athos):
             now_sent, now_late = line.frames()
             sent, late = now_sent - sent, now_late - late
+    found = judge_all(talks, failures)
+    if options.keep:
+        for index, talk in talks.items():
+            talk.keep(options.keep / f"call-{index}.wav")
     about = {
         "turns": len(found),
         "calls at a time": options.calls,

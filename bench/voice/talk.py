@@ -6,6 +6,7 @@ import time
 import wave
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 from urllib.error import URLError
@@ -121,13 +122,25 @@ class OfferByHttp:
                 await rep.rtc.close()
 
 
-async def converse(
-    line: Line, takes: list[Take], prompt: Take, *, seed: int, keep: Path | None = None
-) -> list[Verdict]:
-    """One call. `prompt` makes the persona speak before a take that goes over her.
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """What was said in a call and recorded of it, both sides at 48 kHz."""
 
-    `keep` is where both sides go as a stereo WAV, the rep on the left, to be listened to.
-    """
+    said: list[Said]
+    microphone: NDArray[np.int16] = field(repr=False)
+    ear: NDArray[np.int16] = field(repr=False)
+
+    def verdicts(self) -> list[Verdict]:
+        """Seconds of work for a processor, so not while others talk. Raises as `judged` does."""
+        return judged(self.said, self.microphone, self.ear)
+
+    def keep(self, path: Path) -> None:
+        """As a stereo WAV, the rep on the left, to be listened to."""
+        _stereo_write(path, self.microphone, self.ear)
+
+
+async def converse(line: Line, takes: list[Take], prompt: Take, *, seed: int) -> Talk:
+    """One call. `prompt` makes the persona speak before a take that goes over her."""
     rep = Rep(seed=seed)
     random = np.random.default_rng(seed)
     said: list[Said] = []
@@ -150,10 +163,7 @@ async def converse(
                 await _quiet(rep)
             rep.end_take()
         await _quiet(rep)
-    microphone, ear = rep.recording()
-    if keep is not None:
-        await asyncio.to_thread(_stereo_write, keep, microphone, ear)
-    return judged(said, microphone, ear)
+    return Talk(said, *rep.recording())
 
 
 def _stereo_write(path: Path, left: NDArray[np.int16], right: NDArray[np.int16]) -> None:
