@@ -124,16 +124,16 @@ def test_an_odd_key_is_refused(acme, odd):
 
 
 def test_what_is_kept_is_sealed_and_goes_after_a_day(acme, stranger):
-    first = acme("POST", "/webhook-endpoints", {"url": URL}, key="rep-Zoe")
+    first = acme("POST", "/webhook-endpoints", {"url": URL}, key="rep.Zoe")
     with tenant_scope(acme.tenant.pk):
         (row,) = IdempotentAnswer.objects.values()
         kept = json.dumps(row, default=str)
-        assert first.json()["secret"] not in kept and "Zoe" not in kept and URL not in kept
+        assert first.json()["secret"] not in kept and ".Zoe" not in kept and URL not in kept
         assert answers_expire(tenant_id=acme.tenant.pk, most=10) == 0
         IdempotentAnswer.objects.update(created_at=Now() - KEPT_FOR)
     with tenant_scope(stranger.tenant.pk):
         assert answers_expire(tenant_id=stranger.tenant.pk, most=10) == 0
-    assert acme("POST", "/webhook-endpoints", {"url": URL}, key="rep-Zoe").json() != first.json()
+    assert acme("POST", "/webhook-endpoints", {"url": URL}, key="rep.Zoe").json() != first.json()
     with tenant_scope(acme.tenant.pk):
         IdempotentAnswer.objects.update(created_at=Now() - KEPT_FOR)
         assert answers_expire(tenant_id=acme.tenant.pk, most=10) == 1
