@@ -101,6 +101,12 @@ class TurnDetector(Protocol):
         ...
 
 
+class SentenceModel(Protocol):
+    async def complete(self, text: str) -> float:
+        """The chance, by the words alone, that a sentence is over behind them (0..1)."""
+        ...
+
+
 class Transcriber(Protocol):
     async def live(
         self, pcm: Pcm, *, hints: Sequence[str] = (), previous: str = "", deadline: float = 2.0

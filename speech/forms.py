@@ -21,6 +21,7 @@ FIELD_BYTES = 4 * 1024
 SPEECH_CHARACTERS = 1000
 EMBEDDING_TEXTS = 256
 EMBEDDING_CHARACTERS = 2000
+COMPLETENESS_CHARACTERS = 2000
 PROMPT_CHARACTERS = 1000
 SPEEDS = (0.5, 2.0)
 
@@ -56,6 +57,12 @@ class SpeechForm:
 class EmbeddingForm:
     texts: list[str] = field(repr=False)
     base64: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TextForm:
+    text: str = field(repr=False)
+    language: str
 
 
 def priority_of(request: web.Request) -> Priority:
@@ -138,6 +145,17 @@ async def embedding_form(request: web.Request) -> EmbeddingForm:
     return EmbeddingForm(
         texts, base64=_chosen(str(body.get("encoding_format", "float")), "base64", "float")
     )
+
+
+async def text_form(request: web.Request) -> TextForm:
+    """The JSON of POST /v1/completeness."""
+    body = await _json(request)
+    text, language = body.get("text"), body.get("language", "en")
+    if not isinstance(text, str) or not text.strip() or not isinstance(language, str):
+        raise BadRequest("text must be words, language a code such as en.")
+    if len(text) > COMPLETENESS_CHARACTERS:
+        raise TooLarge("text is too long.", code="text_too_long")
+    return TextForm(text, language)
 
 
 @dataclass(frozen=True, slots=True)

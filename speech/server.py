@@ -47,6 +47,7 @@ class SpeechServer:
         app.router.add_post("/v1/audio/transcriptions", self.transcribe)
         app.router.add_post("/v1/audio/speech", self.speak)
         app.router.add_post("/v1/embeddings", self.embed)
+        app.router.add_post("/v1/completeness", self.complete)
         app.router.add_get("/v1/models", self.models)
         app.router.add_get("/healthz", self.healthz)
         app.router.add_get("/readyz", self.readyz)
@@ -118,6 +119,15 @@ class SpeechServer:
             for index, row in enumerate(np.concatenate(found))
         ]
         return web.json_response({"object": "list", "model": "minilm", "data": data})
+
+    async def complete(self, request: web.Request) -> web.Response:
+        """POST /v1/completeness: how likely a sentence is over behind a text."""
+        engines, priority = self._ready(), forms.priority_of(request)
+        deadline = forms.deadline_of(request)
+        with self.queues.whisper.job(priority, deadline) as job:
+            form = await forms.text_form(request)
+            chance = await job.run(partial(engines.whisper.complete, form.text, form.language))
+        return web.json_response({"complete": chance})
 
     def _voice(self, engines: Engines, form: SpeechForm) -> tuple[Kokoro | HibariVoice, Scheduler]:
         choices: dict[str, tuple[Kokoro | HibariVoice, Scheduler]] = {

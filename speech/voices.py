@@ -6,6 +6,7 @@ Hibari's phonemizer writes the alphabet that Kokoro was trained on, so nothing e
 import json
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -67,21 +68,30 @@ class Kokoro:
 
     def say(self, clause: Clause, *, voice: str, speed: float) -> Samples:
         """24 kHz sound, leading silence cut, the clause's pause behind it."""
-        phonemes = self._phonemizer(clause.text, british=voice.startswith("b"))
-        known = [self._vocabulary[sign] for sign in phonemes if sign in self._vocabulary]
-        tokens = known[:_MOST_TOKENS]
-        if not tokens:
+        inputs = self.inputs(self.phonemes(clause.text, voice), voice=voice, speed=speed)
+        if inputs is None:
             return np.zeros(0, np.float32)
-        style = self._styles[voice][len(tokens) - 1 : len(tokens)]
-        sound = self._session.run(
-            None,
-            {
-                "tokens": np.array([[0, *tokens, 0]], np.int64),
-                "style": style,
-                "speed": np.array([speed], np.float32),
-            },
-        )[0].ravel()
+        sound = self._session.run(None, inputs)[0].ravel()
         return trimmed(sound, before=LEADING_SILENCE, after=clause.pause / speed)
+
+    def phonemes(self, text: str, voice: str) -> str:
+        return self._phonemizer(text, british=voice.startswith("b"))
+
+    def known(self, phonemes: str) -> str:
+        """Those the model was trained on; the rest are left unsaid."""
+        return "".join(sign for sign in phonemes if sign in self._vocabulary)
+
+    def inputs(self, phonemes: str, *, voice: str, speed: float) -> dict[str, Any] | None:
+        """What the graph takes; None where there is nothing to say. One token a phoneme, with one
+        of silence before and one behind them."""
+        tokens = [self._vocabulary[sign] for sign in self.known(phonemes)][:_MOST_TOKENS]
+        if not tokens:
+            return None
+        return {
+            "tokens": np.array([[0, *tokens, 0]], np.int64),
+            "style": self._styles[voice][len(tokens) - 1 : len(tokens)],
+            "speed": np.array([speed], np.float32),
+        }
 
 
 class HibariVoice:

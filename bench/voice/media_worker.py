@@ -125,6 +125,7 @@ class Worker:
             engines=Engines(
                 detect=lambda pcm: 0.0,
                 turn_detector=nothing,
+                sentence_model=nothing,
                 transcriber=nothing,
                 brain=Brain(),
                 voice=Voice(),

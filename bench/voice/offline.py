@@ -26,7 +26,7 @@ from bench.voice.takes import MAKERS, PERSONA_VOICE, Studio, script
 from calls.live.turns import Patience, TurnTaker
 
 # What the curve scales.
-WAITS = ("finished", "likely", "statement", "unsure", "open_clause", "unknown")
+WAITS = ("finished", "likely", "closed", "doubted", "statement", "unsure", "open_clause", "unknown")
 SCALES = (0.4, 0.55, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)
 SILENCES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.3, 1.6)
 TIMERS = (0.6, 1.0, 1.5, 2.0, 3.0)
@@ -169,6 +169,7 @@ def main() -> None:
             for rule, points in found.items()
         }
         options.svg.write_text(curve_svg(found))
+    options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(kept, indent=1))
 
 

@@ -57,6 +57,10 @@ class Costs:
     words: float = 0.085  # of a pass
     words_per_second: float = 0.016  # of sound in it
     verdict: float = 0.030
+    complete_per_word: float = 0.008
+
+    def of_complete(self, text: str) -> float:
+        return self.complete_per_word * min(len(text.split()) + 2, 16)
 
     def of_words(self, seconds: float) -> float:
         return self.words + self.words_per_second * seconds
@@ -116,6 +120,12 @@ class Models:
             return self._whisper.live(samples, language="en", prompt=prompt((), before)).text
 
         return str(self._kept("words", pcm, before, ask))
+
+    def complete(self, text: str) -> float:
+        nothing = np.zeros(0, np.int16)
+        return float(
+            self._kept("complete", nothing, text, lambda: self._whisper.complete(text, "en"))
+        )
 
     def verdict(self, pcm: Pcm) -> float:
         return float(self._kept("turn", pcm, "", lambda: self._ask_turn_model(pcm)))
@@ -209,6 +219,8 @@ class Rule(Protocol):
 
     def words(self, piece: int, end: float, text: str) -> None: ...
 
+    def complete(self, piece: int, end: float, chance: float) -> None: ...
+
     def verdict(self, question: int, probability: float) -> None: ...
 
 
@@ -258,6 +270,10 @@ class Replay:
             text = self._models.words(pcm, " ".join(before))
             due = now + self._costs.of_words(len(pcm) / RATE)
             self._at(due, partial(self._words, decision, text))
+            if text:
+                so_far = f"{' '.join(before)} {text}".strip()
+                due += self._costs.of_complete(so_far)
+                self._at(due, partial(self._complete, decision, self._models.complete(so_far)))
         elif isinstance(decision, AskTurnModel):
             start = max(decision.start - at - 0.2, decision.at - at - 8.0)
             verdict = self._models.verdict(_between(heard.pcm, start, decision.at - at))
@@ -272,6 +288,9 @@ class Replay:
     def _words(self, wanted: Transcribe, text: str) -> None:
         self._texts[wanted.piece] = text.strip()
         self._taker.words(wanted.piece, wanted.end, text)
+
+    def _complete(self, wanted: Transcribe, chance: float) -> None:
+        self._taker.complete(wanted.piece, wanted.end, chance)
 
 
 def _persona_until(heard: Heard) -> float:

@@ -28,6 +28,9 @@ class SilenceOnly:
     def words(self, piece: int, end: float, text: str) -> None:
         """They are not asked for."""
 
+    def complete(self, piece: int, end: float, chance: float) -> None:
+        """It is not asked for."""
+
     def verdict(self, question: int, probability: float) -> None:
         """It is not asked for."""
 

@@ -17,12 +17,11 @@ from types import ModuleType
 from typing import Literal
 
 import numpy as np
-from hibari.g2p import G2P
 
 from bench.voice import lines, sounds
 from bench.voice.sounds import Random, Sound
+from bench.voice.speaker import Speaker
 from speech.clauses import Clause
-from speech.voices import Kokoro, Phonemizer
 
 HUMAN_FOLDER = Path("/usr/share/pocketsphinx/test/data")  # Debian's pocketsphinx-testdata
 HUMAN_RATE = 16_000
@@ -92,13 +91,26 @@ class Studio:
             _wav_write(path, self._say(text, voice, speed))
         return sounds.at_rate(_wav_read(path), 24_000)
 
+    def pieces(self, line: str, voice: str, speed: float) -> list[Sound]:
+        """A line said as one and cut at each "|", silence around the pieces kept."""
+        texts = [text.strip() for text in line.split("|")]
+        if len(texts) == 1:
+            return [self.spoken(line, voice, speed)]
+        name = hashlib.sha256(f"{voice}|{speed:.2f}|{line}|whole".encode()).hexdigest()[:24]
+        paths = [self._folder / f"{name}-{number}.wav" for number in range(len(texts))]
+        if not paths[-1].exists():
+            said = self._speaker.pieces(texts, voice=voice, speed=speed)
+            for path, sound in zip(paths, said, strict=True):
+                _wav_write(path, sound)
+        return [sounds.at_rate(_wav_read(path), 24_000) for path in paths]
+
     def _say(self, text: str, voice: str, speed: float) -> Sound:
-        return self._kokoro.say(Clause(text, 0.0), voice=voice, speed=speed)
+        return self._speaker.say(Clause(text, 0.0), voice=voice, speed=speed)
 
     @cached_property
-    def _kokoro(self) -> Kokoro:
+    def _speaker(self) -> Speaker:
         """Loaded for the first line that is not on disk."""
-        return Kokoro(self._models / "kokoro", Phonemizer(G2P()))
+        return Speaker(self._models / "kokoro", self._folder.parent)
 
     @cached_property
     def people(self) -> list[tuple[str, Sound]]:
@@ -280,7 +292,7 @@ def _order(random: Random, turns: int, kinds: tuple[str, ...]) -> list[str]:
 def _spoken_take(studio: Studio, random: Random, voice: str, kind: str, text: str) -> Take:
     """A line by one voice, stopped for a while at each "|"."""
     speed = float(_pick(random, (0.9, 1.0, 1.1)))
-    pieces = [studio.spoken(piece.strip(), voice, speed) for piece in text.split("|")]
+    pieces = studio.pieces(text, voice, speed)
     pauses = [_pause_length(random, after=piece) for piece in text.split("|")[:-1]]
     take = _answered(kind, text.replace(" |", ""), pieces, pauses, human=False)
     return replace(take, sound=_at_level(take.sound, random))

@@ -32,7 +32,16 @@ from calls.live.turns import (
     TurnTaker,
 )
 from calls.live.vad import acoustic_end
-from calls.ports import Heard, Line, PersonaBrain, ProviderError, Transcriber, TurnDetector, Voice
+from calls.ports import (
+    Heard,
+    Line,
+    PersonaBrain,
+    ProviderError,
+    SentenceModel,
+    Transcriber,
+    TurnDetector,
+    Voice,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +79,7 @@ class Engines:
 
     detect: Callable[[Pcm], float]
     turn_detector: TurnDetector
+    sentence_model: SentenceModel
     transcriber: Transcriber
     brain: PersonaBrain
     voice: Voice
@@ -318,6 +328,16 @@ class Conversation:
         self._words_failed = False
         self._words_at = self._around.now()
         self._turns.words(piece, end, text)
+        if text and not self._turns.rep_speaking:
+            self._around.own(self._ask_sentence_model(piece, end))
+
+    async def _ask_sentence_model(self, piece: int, end: float) -> None:
+        try:
+            chance = await self._engines.sentence_model.complete(self._words.text(self._pieces))
+        except ProviderError:
+            logger.warning("sentence model failed", extra={"call_id": self._brief.public_id})
+        else:
+            self._turns.complete(piece, end, chance)
 
     def _on_words_failed(self, piece: int, end: float, failure: Exception) -> None:
         self._words_failed = True

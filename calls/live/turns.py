@@ -123,13 +123,15 @@ Decision = (
 class Patience:
     """Waits in seconds of silence, tuned with `python -m bench.voice.offline`.
 
-    The first six are what the curve of the bench scales; the rest of the table is in `wait_for`.
+    Those that end a turn are scaled by the curve of the bench; the whole table is `wait_for`.
     """
 
-    finished: float = 0.40  # a question that sounds over
-    likely: float = 0.66  # a question that does not sound over
-    statement: float = 0.76  # a closed sentence that does
-    unsure: float = 1.05  # does not sound over
+    finished: float = 0.40  # a question that is over by its melody and its words
+    likely: float = 0.66  # a question that is not
+    closed: float = 0.46  # a closed sentence, over by both
+    doubted: float = 0.72  # ... by its words alone
+    statement: float = 0.80  # ... by its melody alone
+    unsure: float = 1.05  # a sentence whose words want more
     open_clause: float = 1.80  # "and my", "well, um"
     unknown: float = 0.90  # no verdict from the model in time
     words_after: float = 0.12  # ask for the words
@@ -146,8 +148,10 @@ class Patience:
     murmur_within: float = 1.0  # silence over the held persona in which the words must come
 
 
-SURE, LIKELY = 0.85, 0.5  # what the turn model says, and how far it is believed
-_OWN_MOST = {Ending.QUESTION: 0.55, Ending.STATEMENT: 0.9, Ending.OPENER: 0.9}
+SURE, LIKELY = 0.85, 0.5  # what the turn model says of the melody, and how far it is believed
+# The same of the words: below the first they want more (`SentenceModel`).
+INCOMPLETE, HALF, COMPLETE = 0.4, 0.5, 0.68
+_OWN_MOST = {Ending.QUESTION: 0.55, Ending.CLOSED: 0.9, Ending.STATEMENT: 0.9, Ending.OPENER: 0.9}
 
 
 def wait_for(
@@ -155,20 +159,34 @@ def wait_for(
     *,
     verdict: float | None,
     text: str | None,
+    complete: float | None = None,
     own_pauses: Mapping[Ending, float] | None = None,
 ) -> float:
     """Seconds of silence after which the turn is over.
 
-    `verdict` is the model's probability that it is over, `text` the words so far, each None while
-    unknown. `own_pauses` is how long this rep has been seen to pause after words that end so.
+    `verdict` is the model's probability that it is over, `text` the words so far, `complete` the
+    chance that a sentence is over behind them, each None while unknown. `own_pauses` is how long
+    this rep has been seen to pause after words that end so.
     """
-    ending = ending_of(text) if text else Ending.NEUTRAL
-    wait = _wait(patience, ending, verdict)
+    ending = ending_with(text, complete) if text else Ending.NEUTRAL
+    wait = _wait(patience, ending, verdict, complete)
     own = (own_pauses or {}).get(ending, 0.0)
     return max(wait, min(own + 0.05, _OWN_MOST.get(ending, patience.unsure))) if own else wait
 
 
-def _wait(patience: Patience, ending: Ending, verdict: float | None) -> float:
+def ending_with(text: str, complete: float | None) -> Ending:
+    """How the words stop, by the chance that a sentence is over behind them where it is known."""
+    ending = ending_of(text)
+    if complete is None or ending not in {Ending.STATEMENT, Ending.QUESTION}:
+        return ending
+    if complete < INCOMPLETE:
+        return Ending.CLAUSE
+    return Ending.CLOSED if ending is Ending.STATEMENT and complete >= COMPLETE else ending
+
+
+def _wait(
+    patience: Patience, ending: Ending, verdict: float | None, complete: float | None
+) -> float:
     sounds_over = verdict is not None and verdict >= SURE
     if ending is Ending.OPEN:
         return 0.75 * patience.open_clause if sounds_over else patience.open_clause
@@ -178,15 +196,23 @@ def _wait(patience: Patience, ending: Ending, verdict: float | None) -> float:
         return patience.unsure if sounds_over else 1.2 * patience.unsure
     if verdict is None:
         return patience.likely if ending is Ending.QUESTION else patience.unknown
-    if ending is Ending.QUESTION and verdict >= LIKELY:
-        return patience.finished if sounds_over else (patience.finished + patience.likely) / 2
+    halfway = (patience.likely + patience.unsure) / 2
     if ending is Ending.QUESTION:
-        return patience.likely
-    if ending is Ending.STATEMENT and sounds_over:
-        return patience.statement
-    if ending is Ending.STATEMENT or verdict >= LIKELY:
-        return (patience.likely + patience.unsure) / 2
-    return patience.unsure
+        return _question(patience, verdict, complete)
+    if ending is Ending.CLOSED:
+        return patience.closed if sounds_over else patience.doubted
+    if ending is Ending.STATEMENT:
+        return patience.statement if sounds_over else halfway
+    return halfway if verdict >= LIKELY else patience.unsure
+
+
+def _question(patience: Patience, verdict: float, complete: float | None) -> float:
+    words = HALF if complete is None else complete
+    if verdict >= SURE and words >= COMPLETE:
+        return patience.finished
+    if verdict >= LIKELY and words >= HALF:
+        return (patience.finished + patience.likely) / 2
+    return patience.likely
 
 
 # --- the state ------------------------------------------------------------------------------------
@@ -205,11 +231,12 @@ class _Piece:
     start: float
     asked_until: float | None = None  # end of the last request
     text: str | None = None
+    complete: float | None = None
     closed: bool = False
     partial: bool = False  # asked for while the rep still spoke
 
     def reopen(self) -> None:
-        self.asked_until = self.text = None
+        self.asked_until = self.text = self.complete = None
         self.partial = False
 
 
@@ -229,6 +256,10 @@ class _Turn:
         if self.pieces[-1].text is None:
             return None
         return " ".join(piece.text for piece in self.pieces if piece.text)
+
+    def complete(self) -> float | None:
+        """Of the last piece that has words."""
+        return next((piece.complete for piece in reversed(self.pieces) if piece.text), None)
 
     def numbers(self) -> tuple[int, ...]:
         return tuple(piece.number for piece in self.pieces)
@@ -313,9 +344,18 @@ class TurnTaker:
 
     def words(self, piece: int, end: float, text: str) -> None:
         """The words of a piece up to `end`; stale ones are ignored."""
-        for mine in self._turn.pieces if self._turn else []:
-            if mine.number == piece and mine.asked_until == end:
-                mine.text = text.strip()
+        for mine in self._asked(piece, end):
+            mine.text, mine.complete = text.strip(), None
+
+    def complete(self, piece: int, end: float, chance: float) -> None:
+        """How likely a sentence is over behind those words; stale answers are ignored."""
+        for mine in self._asked(piece, end):
+            mine.complete = chance
+
+    def _asked(self, piece: int, end: float) -> list[_Piece]:
+        """The piece, where this is still what is wanted of it."""
+        pieces = self._turn.pieces if self._turn else []
+        return [mine for mine in pieces if mine.number == piece and mine.asked_until == end]
 
     def verdict(self, question: int, probability: float) -> None:
         """The turn model's answer; stale ones are ignored."""
@@ -359,7 +399,7 @@ class TurnTaker:
             return [RepStarted(onset)]
         text = turn.text()
         if text:
-            self._learn(ending_of(text), onset - turn.last_speech)
+            self._learn(ending_with(text, turn.complete()), onset - turn.last_speech)
         turn.verdict = turn.question = None
         turn.prepared = False
         if turn.pieces[-1].closed:
@@ -497,7 +537,11 @@ class TurnTaker:
         if self._button is not None:
             return 0.0
         return wait_for(
-            self.patience, verdict=turn.verdict, text=turn.text(), own_pauses=self._own_pauses
+            self.patience,
+            verdict=turn.verdict,
+            text=turn.text(),
+            complete=turn.complete(),
+            own_pauses=self._own_pauses,
         )
 
     def _end(self, at: float, turn: _Turn, text: str | None) -> list[Decision]:
@@ -507,7 +551,7 @@ class TurnTaker:
         echo = turn.start < self._persona_until + ECHO_WITHIN
         if not text or (echo and repeats(text, self._persona_words)):
             return [TurnDropped(at)]
-        own_pause, ending = self.own_pause, ending_of(text)
+        own_pause, ending = self.own_pause, ending_with(text, turn.complete())
         self._answered = (turn.last_speech, ending)
         self._own_pauses = {known: FORGETTING * p for known, p in self._own_pauses.items()}
         return [

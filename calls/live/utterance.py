@@ -18,6 +18,7 @@ class Ending(Enum):
     OPENER = "opener"  # "Okay.", "Great.": a whole turn, or the first word of one
     NEUTRAL = "neutral"
     STATEMENT = "statement"  # a closed sentence
+    CLOSED = "closed"  # ... that by its words wants no more
     QUESTION = "question"
 
 

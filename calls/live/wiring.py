@@ -70,6 +70,7 @@ class LiveEngines:
         return Engines(
             detect=providers.speech_detector().probability,
             turn_detector=providers.turn_detector,
+            sentence_model=providers.sentence_model,
             transcriber=chosen.transcriber,
             brain=FreeTextBrain(brain, chosen.chat) if chosen.chat is not None else brain,
             voice=chosen.voice,

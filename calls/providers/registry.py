@@ -15,6 +15,7 @@ from calls.providers.chat import OpenAIChat
 from calls.providers.choices import ProviderChoice
 from calls.providers.embedder import OpenAIEmbedder
 from calls.providers.openai_whisper import OpenAIWhisperTranscriber
+from calls.providers.sentence_model import LocalSentenceModel
 from calls.providers.silero import SileroDetector
 from calls.providers.smart_turn import SmartTurnDetector
 from calls.providers.speech_client import Priority, SpeechClient
@@ -66,6 +67,7 @@ class Providers:
 
     embedder: OpenAIEmbedder
     background_embedder: OpenAIEmbedder
+    sentence_model: LocalSentenceModel
     turn_detector: SmartTurnDetector
     speech_detector: Callable[[], SileroDetector]  # one per call
     default: Chosen
@@ -91,6 +93,7 @@ async def open_providers(choice: EngineChoice) -> AsyncIterator[Providers]:
         yield Providers(
             embedder=OpenAIEmbedder(local),
             background_embedder=OpenAIEmbedder(local, priority="batch"),
+            sentence_model=LocalSentenceModel(local),
             turn_detector=turn_detector,
             speech_detector=partial(SileroDetector, choice.models),
             default=_chosen(local, choice.choices, own),

@@ -97,6 +97,7 @@ class Stage:
         engines = Engines(
             detect=lambda pcm: 0.95 if np.abs(pcm).max() > 1000 else 0.02,
             turn_detector=self.ears,
+            sentence_model=self.ears,
             transcriber=self.ears,
             brain=self.brain,
             voice=self.voice,
@@ -291,7 +292,7 @@ async def test_a_rep_who_goes_on_before_the_answer_sounds_is_answered_once(stage
             yield pcm
 
     call.voice.speak = held
-    await call.quiet(0.8)
+    await call.quiet(0.85)
     await call.speak(1.0)
     slow.set()
     await call.quiet(2.0)

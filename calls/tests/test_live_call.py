@@ -89,6 +89,7 @@ def fake_engines(folder, *, texts, replies):
     return Engines(
         detect=lambda pcm: 0.95 if np.abs(pcm).max() > 1000 else 0.02,
         turn_detector=ears,
+        sentence_model=ears,
         transcriber=ears,
         brain=FakeBrain(replies),
         voice=FakeVoice(),

@@ -25,10 +25,16 @@ WINDOW = 0.032
 class Talk:
     """Plays speech and silence into a TurnTaker and answers its questions."""
 
-    def __init__(self, *, words: str | None = "Do you see a doctor?", verdict: float | None = 0.95):
+    def __init__(
+        self,
+        *,
+        words: str | None = "Do you see a doctor?",
+        verdict: float | None = 0.95,
+        complete: float | None = None,
+    ):
         self.turns = TurnTaker()
         self.now = 0.0
-        self.words, self.verdict = words, verdict
+        self.words, self.verdict, self.complete = words, verdict, complete
         self.all: list[object] = []
 
     def speech(self, seconds: float) -> "Talk":
@@ -46,6 +52,8 @@ class Talk:
             for decision in decisions:
                 if isinstance(decision, Transcribe) and self.words is not None:
                     self.turns.words(decision.piece, decision.end, self.words)
+                    if self.complete is not None:
+                        self.turns.complete(decision.piece, decision.end, self.complete)
                 if isinstance(decision, AskTurnModel) and self.verdict is not None:
                     self.turns.verdict(decision.question, self.verdict)
         return self
@@ -54,11 +62,34 @@ class Talk:
         return [decision for decision in self.all if isinstance(decision, kind)]
 
 
-def test_a_finished_question_is_answered_after_a_third_of_a_second():
-    talk = Talk().speech(1.5).silence(1.5)
+def test_a_question_over_by_melody_and_words_is_answered_soonest():
+    talk = Talk(complete=0.9).speech(1.5).silence(1.5)
     (ended,) = talk.of(TurnEnded)
     assert ended.at - ended.end == pytest.approx(Patience().finished, abs=0.05)
     assert not ended.interrupting
+
+
+def test_a_question_that_wants_more_words_is_waited_for():
+    talk = Talk(words="What would happen?", complete=0.25).speech(1.5).silence(0.9)
+    assert talk.of(TurnEnded) == []
+    assert len(talk.silence(0.3).of(TurnEnded)) == 1
+
+
+def test_what_is_known_of_words_that_went_on_does_not_count():
+    talk = Talk(words="The plan I have in mind.", complete=0.9).speech(1.5).silence(0.3)
+    (asked,) = talk.of(Transcribe)
+    talk.complete = None
+    talk.speech(1.0).silence(0.2)
+    talk.turns.complete(asked.piece, asked.end, 0.9)
+    assert talk.silence(0.45).of(TurnEnded) == []
+
+
+def test_a_pause_after_words_that_want_more_makes_no_habit_of_closed_sentences():
+    talk = Talk(words="The plan I have in mind.", complete=0.1).speech(1.5).silence(0.9)
+    talk.words, talk.complete = "The plan I have in mind has no premium.", 0.9
+    talk.speech(1.0).silence(2.0)
+    (ended,) = talk.of(TurnEnded)
+    assert ended.at - ended.end == pytest.approx(Patience().closed, abs=0.05)
 
 
 def test_an_open_clause_is_waited_for():
@@ -205,11 +236,11 @@ class TestOverThePersona:
 @pytest.mark.parametrize(
     ("text", "verdict", "at_least", "at_most"),
     [
-        ("Are you happy with your plan?", 0.95, 0.3, 0.45),
+        ("Are you happy with your plan?", 0.95, 0.4, 0.6),  # nobody looked at the words yet
         ("Are you happy with your plan?", 0.7, 0.4, 0.6),
         ("Are you happy with your plan?", 0.2, 0.5, 0.7),  # the words prove more than the melody
         ("Are you happy with your plan?", None, 0.5, 0.7),
-        ("I am calling about your Medicare.", 0.9, 0.7, 0.8),
+        ("I am calling about your Medicare.", 0.9, 0.7, 0.85),
         ("I am calling about your Medicare.", 0.6, 0.7, 0.9),
         ("I am calling about your Medicare.", 0.2, 0.7, 0.9),
         ("If I could show you a plan.", 0.95, 1.0, 1.1),  # whatever the melody
@@ -227,12 +258,32 @@ def test_the_wait_by_words_and_model(text, verdict, at_least, at_most):
     assert at_least <= wait <= at_most
 
 
+@pytest.mark.parametrize(
+    ("text", "verdict", "complete", "wait"),
+    [
+        ("Are you happy with your plan?", 0.95, 0.8, 0.40),
+        ("Are you happy with your plan?", 0.95, 0.6, 0.53),
+        ("Are you happy with your plan?", 0.95, 0.45, 0.66),
+        ("What would happen?", 0.95, 0.25, 1.05),
+        ("It is in the network.", 0.95, 0.8, 0.46),
+        ("It is in the network.", 0.30, 0.8, 0.72),
+        ("It is in the network.", 0.95, 0.5, 0.80),
+        ("The plan I have in mind.", 0.95, 0.1, 1.05),
+        ("Well, um", 0.95, 0.9, 1.35),  # a filler stays one
+        ("Okay.", 0.95, 0.9, 0.855),
+    ],
+)
+def test_the_wait_by_what_the_words_want(text, verdict, complete, wait):
+    found = wait_for(Patience(), verdict=verdict, text=text, complete=complete)
+    assert found == pytest.approx(wait, abs=0.001)
+
+
 def test_the_wait_grows_with_the_pauses_of_this_rep_after_such_words_and_no_others():
     own = {Ending.STATEMENT: 0.8}
     assert wait_for(Patience(), verdict=0.9, text="It is fine.", own_pauses=own) == pytest.approx(
         0.85
     )
-    assert wait_for(Patience(), verdict=0.9, text="Is it fine?", own_pauses=own) < 0.45
+    assert wait_for(Patience(), verdict=0.9, text="Is it fine?", own_pauses=own) < 0.6
     own = {Ending.STATEMENT: 2.5}
     assert wait_for(Patience(), verdict=0.9, text="It is fine.", own_pauses=own) <= 0.9
 
