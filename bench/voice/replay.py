@@ -57,10 +57,10 @@ class Costs:
     words: float = 0.085  # of a pass
     words_per_second: float = 0.016  # of sound in it
     verdict: float = 0.030
-    complete_per_word: float = 0.008
+    complete_per_word: float = 0.008  # of the last eight
 
     def of_complete(self, text: str) -> float:
-        return self.complete_per_word * min(len(text.split()) + 2, 16)
+        return self.complete_per_word * min(len(text.split()) + 1, 9)
 
     def of_words(self, seconds: float) -> float:
         return self.words + self.words_per_second * seconds
@@ -108,7 +108,7 @@ class Models:
             guard.hear((number + 1) * 0.02, pcm)
             for window in windows:
                 speech = window.probability >= OFF
-                if speech and (foreground.is_far(window.pcm) or guard.hears_persona()):
+                if speech and (foreground.is_far(window.at, window.pcm) or guard.hears_persona()):
                     window = replace(window, probability=0.0)
                 found.append(window)
             heard.append(pcm)

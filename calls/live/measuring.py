@@ -73,6 +73,7 @@ class Measuring:
         heard = Resampler48to16().resample(sound)
         began = time.monotonic()
         await self._providers.default.transcriber.live(heard, deadline=WITHIN)
+        await self._providers.sentence_model.complete(SAYING)
         return time.monotonic() - began
 
     async def _slots(self, sound: Pcm, words: float) -> int:
@@ -113,7 +114,9 @@ def machine(*, own_speech: bool) -> str:
     except OSError:
         pass
     whose = "own" if own_speech else "other"
-    return f"{platform.machine()}, {model}, {os.cpu_count()} cores, {whose} recognition"
+    return (
+        f"{platform.machine()}, {model}, {os.cpu_count()} cores, {whose} recognition and sentences"
+    )
 
 
 def media_share(sound: Pcm, detect: Callable[[Pcm], float]) -> float:

@@ -72,5 +72,5 @@ class Pipeline:
         """Of what sounds like speech, the persona's own and that of people far away are none."""
         if window.probability < OFF:
             return window.probability
-        far = self._foreground.is_far(window.pcm)
+        far = self._foreground.is_far(window.at, window.pcm)
         return 0.0 if far or self._echo.hears_persona() else window.probability

@@ -16,7 +16,7 @@ class Engines:
 
     def __init__(self, *, fails: bool = False) -> None:
         self.spoken, self._fails = 0, fails
-        self.default = self.background_voice = self.transcriber = self
+        self.default = self.background_voice = self.transcriber = self.sentence_model = self
 
     async def speak(self, text, *, voice):
         self.spoken += 1
@@ -26,6 +26,9 @@ class Engines:
 
     async def live(self, pcm, *, deadline):
         return None
+
+    async def complete(self, text):
+        return 0.9
 
     def speech_detector(self):
         return self

@@ -227,6 +227,46 @@ async def test_a_vector_does_not_depend_on_its_neighbours(server):
     assert await first("What does it cost?") == await first("What does it cost?", LINE, "No.")
 
 
+# --- words --------------------------------------------------------------------------------------
+async def complete(server, text: str) -> float:
+    async with server.http.post("/v1/completeness", json={"text": text}) as response:
+        assert response.status == 200
+        return (await response.json())["complete"]
+
+
+@pytest.mark.parametrize(
+    ("open_", "closed"),
+    [
+        ("The plan I have in mind.", "The plan I have in mind is cheap."),
+        ("So what I hear is that the price.", "So what I hear is that the price is too high."),
+        ("What would happen?", "What would happen tomorrow?"),
+        ("The difference between the two.", "The difference between the two is small."),
+    ],
+)
+async def test_words_that_want_more_are_told_from_a_sentence(server, open_, closed):
+    assert 0.0 <= await complete(server, open_) < 0.4 < await complete(server, closed) <= 1.0
+
+
+async def test_the_marks_behind_the_words_do_not_count(server):
+    bare = await complete(server, "The plan I have in mind")
+    assert await complete(server, " The plan I have in mind...") == bare
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({}, "invalid_request"),
+        ({"text": " "}, "invalid_request"),
+        ({"text": "Hi.", "language": 1}, "invalid_request"),
+        ({"text": "Hi.", "language": "xx"}, "language_unknown"),
+        ({"text": "a " * 1001}, "text_too_long"),
+    ],
+)
+async def test_odd_words_are_refused_with_a_code(server, body, code):
+    async with server.http.post("/v1/completeness", json=body) as response:
+        assert (await response.json())["error"]["code"] == code
+
+
 # --- refusals ---------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("data", "fields", "status", "code"),
@@ -267,7 +307,8 @@ async def test_odd_texts_are_refused_with_a_code(server, body, status, code):
 
 
 async def test_what_is_neither_a_form_nor_json_is_refused(server):
-    for path in ("/v1/audio/transcriptions", "/v1/audio/speech", "/v1/embeddings"):
+    paths = ("audio/transcriptions", "audio/speech", "embeddings", "completeness")
+    for path in (f"/v1/{path}" for path in paths):
         async with server.http.post(path, data=b"{") as response:
             assert (response.status, (await response.json())["error"]["code"]) == (
                 400,
