@@ -85,11 +85,25 @@ class FakeEars:
         return 0.95
 
 
+class FakeSentences:
+    """Knows every sentence to be over, or `fails`."""
+
+    def __init__(self):
+        self.asked, self.fails = [], False
+
+    async def complete(self, text):
+        self.asked.append(text)
+        if self.fails:
+            raise ProviderUnavailable("away")
+        return 0.9
+
+
 class Stage:
     """The call of one test. `speak` and `quiet` move the virtual clock."""
 
     def __init__(self, tmp_path, *, texts, replies):
         self.brain, self.voice, self.ears = FakeBrain(replies), FakeVoice(), FakeEars(texts)
+        self.sentences = FakeSentences()
         self.tmp_path = tmp_path
         self.messages, self.turns, self.parts, self.tasks = [], [], [], set()
         self.gave_up = False
@@ -97,7 +111,7 @@ class Stage:
         engines = Engines(
             detect=lambda pcm: 0.95 if np.abs(pcm).max() > 1000 else 0.02,
             turn_detector=self.ears,
-            sentence_model=self.ears,
+            sentence_model=self.sentences,
             transcriber=self.ears,
             brain=self.brain,
             voice=self.voice,
@@ -275,6 +289,31 @@ async def test_a_rep_who_goes_on_is_answered_once_with_all_that_was_said(stage):
     assert call.turns[-1].text == "Okay."
     assert call.turns[-2].latency["cut_off"] == 1.0
     assert call.brain.state == 1  # the first answer was taken back
+
+
+async def test_the_sentence_model_is_asked_about_all_words_of_a_turn(stage):
+    call = stage(texts=["The plan I have in mind", "is cheap."])
+    await call.quiet(1.0)
+    await call.speak(2.0)
+    await call.quiet(0.5)
+    await call.speak(1.0)
+    await call.quiet(2.0)
+    assert call.sentences.asked == [
+        "The plan I have in mind",
+        "The plan I have in mind is cheap.",
+    ]
+
+
+async def test_without_the_sentence_model_a_turn_is_waited_out_and_answered(stage):
+    call = stage(texts=["I am calling about your plan."], replies=[["Yes?"]])
+    call.sentences.fails = True
+    await call.quiet(1.0)
+    await call.speak(1.0)
+    await call.quiet(0.75)
+    assert call.said("user") == []
+    await call.quiet(2.0)
+    assert call.said("user") == ["I am calling about your plan."]
+    assert call.said("assistant") == ["Hello?", "Yes?"]
 
 
 async def test_a_rep_who_goes_on_before_the_answer_sounds_is_answered_once(stage):

@@ -88,6 +88,14 @@ async def test_more_texts_than_a_request_takes_are_embedded_in_order(providers):
 
 
 @pytest.mark.models
+async def test_words_that_want_more_are_told_however_long_the_turn(providers):
+    before = "It covers dental, vision and hearing. " * 60
+    model = providers.sentence_model
+    open_ = await model.complete(before + "The plan I have in mind.")
+    assert open_ < 0.4 < await model.complete(before + "The plan is cheap.")
+
+
+@pytest.mark.models
 async def test_a_deadline_that_cannot_be_met_is_unavailable(providers):
     with pytest.raises(ProviderUnavailable):
         await providers.default.transcriber.live(np.full(16_000 * 20, 999, np.int16), deadline=0.01)
