@@ -5,6 +5,7 @@ import pytest
 
 from bench.voice.judge import RATE, Said, judged
 from bench.voice.rivals import SilenceOnly, TurnModelOnly
+from bench.voice.speaker import _start_of, _words
 from bench.voice.takes import Take, _order
 from calls.live.turns import AskTurnModel, TurnEnded
 
@@ -110,6 +111,15 @@ def test_the_rivals_wait_as_their_names_say():
     assert decisions(SilenceOnly(1.0), speech) == pytest.approx([4.0], abs=0.07)
     assert decisions(TurnModelOnly(0.2, 3.0), speech, verdict=0.9)[0] == pytest.approx(2.2, abs=0.1)
     assert decisions(TurnModelOnly(0.2, 3.0), speech, verdict=0.1) == pytest.approx([6.0], abs=0.1)
+
+
+def test_a_word_is_found_among_phonemes_whatever_marks_stand_between():
+    phonemes = "ðə plˈæn — hæz nˈO, ænd ðˈæts ˈɔl."
+    assert _words("The plan — has no, and that's all.") == _words(phonemes) == 7
+    assert phonemes[_start_of(phonemes, 2) :].startswith("hæz")
+    assert phonemes[_start_of(phonemes, 4) :].startswith("ænd")
+    with pytest.raises(ValueError, match="not as many"):
+        _start_of(phonemes, 7)
 
 
 def test_a_script_holds_each_kind_by_its_weight():
