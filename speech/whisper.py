@@ -110,7 +110,7 @@ class Whisper:
 
         Whisper's decoder is a language model: with nothing to hear it tells how a text goes on.
         What comes back is its chance of a full stop, question or exclamation mark against that and
-        its best other guess: 0.08 after "The plan I have in mind" (" is"), 0.87 after "we go
+        its best other guess: 0.08 after "The plan I have in mind" (" is"), 0.78 after "we go
         through it". The marks at the text's own end do not count.
         """
         tokens = self._tokens(" " + text.strip().rstrip(_STOPS))[-_LM_TOKENS:]

@@ -162,7 +162,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--turns", type=int, default=200)
     parser.add_argument("--calls", type=int, default=1, help="at a time")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--fresh", action="store_true", help="lines that no rule was tuned on")
+    parser.add_argument("--fresh", action="store_true", help="lines of other trades")
     parser.add_argument("--kinds", nargs="+", choices=tuple(MAKERS), default=tuple(MAKERS))
     parser.add_argument("--keep", type=Path, help="folder for the calls as stereo WAV")
     parser.add_argument("--json", type=Path, default=var / "bench" / "voice" / "live.json")

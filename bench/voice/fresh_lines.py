@@ -1,6 +1,7 @@
-"""Lines that no rule was tuned on: other trades than `lines`, written once and left alone.
+"""Lines of other trades than `lines`, written once and left alone.
 
-After their first run one rule was mended for one of them, "whenever you like"; nothing else was.
+One rule of words was mended for one of them, "whenever you like". Since November 23 the waits are
+chosen with them too: a check on lines that nothing was tuned on needs new ones.
 What happens over the persona is the same, so that the two sets differ in the turns alone.
 """
 

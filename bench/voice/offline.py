@@ -208,7 +208,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--models", type=Path, default=models)
     parser.add_argument("--turns", type=int, default=240)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--fresh", action="store_true", help="lines that no rule was tuned on")
+    parser.add_argument("--fresh", action="store_true", help="lines of other trades")
     parser.add_argument("--kinds", nargs="+", choices=tuple(MAKERS), default=tuple(MAKERS))
     parser.add_argument("--set", type=_setting, action="append", default=[], metavar="NAME=SECONDS")
     parser.add_argument("--list", choices=("", "cut", "slow", "missed", "overlap"), default="")

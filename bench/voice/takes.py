@@ -74,7 +74,7 @@ class Take:
 class Studio:
     """Voices, made once and kept in `folder`; recordings of people, from Debian's package.
 
-    `said` is what the voices say: `lines`, or `fresh_lines` that no rule was tuned on.
+    `said` is what the voices say: `lines`, or `fresh_lines` of other trades.
     """
 
     def __init__(self, folder: Path, models: Path, said: ModuleType = lines) -> None:
