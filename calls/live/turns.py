@@ -131,7 +131,7 @@ class Patience:
     closed: float = 0.46  # a closed sentence, over by both
     doubted: float = 0.72  # ... by its words alone
     statement: float = 0.80  # ... by its melody alone
-    unsure: float = 1.05  # a sentence whose words want more
+    unsure: float = 0.98  # a sentence whose words want more
     open_clause: float = 1.80  # "and my", "well, um"
     unknown: float = 0.90  # no verdict from the model in time
     words_after: float = 0.12  # ask for the words
@@ -323,7 +323,8 @@ class TurnTaker:
         self._at = at
         if self._button is not None:
             return self._speech(at, seconds) if self._button else self._silence(at)
-        if probability >= ON or (self._speaking and probability >= OFF):
+        begun = self._speaking or self._run
+        if probability >= ON or (begun and probability >= OFF):
             return self._speech(at, seconds)
         return self._silence(at)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from calls.live.foreground import LASTS, Foreground
+from calls.live.foreground import BABBLE_LASTS, LASTS, Foreground
 
 LEVELS = np.random.default_rng(4)
 
@@ -40,7 +40,23 @@ def test_others_in_the_room_are_not_once_it_is_clear_how_loud_the_rep_is():
     behind = room.far(3, -38)
     assert not any(behind[:LASTS])
     assert all(behind[2 * LASTS :])
-    assert not any(room.far(2, -24)[2:])  # and the rep is heard again at once
+    assert not any(room.far(2, -24)[6:])  # and the rep is heard again at once
+
+
+def test_voices_a_little_softer_are_not_the_reps_where_the_room_is_never_quiet():
+    room = Room()
+    room.far(5, -24)
+    others = room.far(5, -32)
+    assert not any(others[: BABBLE_LASTS // 2])
+    assert np.mean(others[2 * BABBLE_LASTS :]) > 0.9
+    assert np.mean(room.far(2, -24)[6:]) < 0.1  # the rep is heard again at once, but for a dip
+
+
+def test_a_rep_who_goes_on_a_little_more_softly_is_heard_where_the_room_is_quiet():
+    room = Room()
+    room.far(5, -24)
+    for _ in range(10):  # between syllables there is nobody
+        assert not any(room.far(0.4, -29.5) + room.far(0.032, -60))
 
 
 def test_a_soft_syllable_is_still_the_reps():

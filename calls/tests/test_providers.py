@@ -124,6 +124,24 @@ async def test_a_finished_sentence_is_more_over_than_half_of_it(providers):
 
 
 @pytest.mark.models
+async def test_it_hangs_less_on_where_the_windows_begin(providers):
+    """Speech is found whatever sample the first window begins with, and half a window later it is
+    found by the other of the two that listen."""
+    heard = await said(providers, "No, that is not what I meant.")
+    shares = [_share_of_speech(providers.speech_detector(), heard[by:]) for by in range(0, 512, 64)]
+    assert max(shares) - min(shares) < 0.1
+    quiet = np.zeros(512, np.int16)
+    one, other = providers.speech_detector(), providers.speech_detector()
+    early = [one.probability(w) for w in np.concatenate([quiet, heard])[:16384].reshape(-1, 512)]
+    late = [
+        other.probability(w)
+        for w in np.concatenate([quiet[:256], heard, quiet])[:16384].reshape(-1, 512)
+    ]
+    assert np.abs(np.array(early) - np.array(late)).max() > 0  # not the same windows
+    assert (np.array(early) >= 0.5).sum() == pytest.approx((np.array(late) >= 0.5).sum(), abs=2)
+
+
+@pytest.mark.models
 def test_two_calls_do_not_share_what_a_detector_remembers():
     one, two = (SileroDetector(models_folder()) for _ in range(2))
     window = np.random.default_rng(2).normal(0, 3000, 512).astype(np.int16)
