@@ -24,10 +24,9 @@ from pathlib import Path
 import psutil
 
 from bench.product import running_product
-from bench.voice import fresh_lines, lines
 from bench.voice.judge import Verdict
 from bench.voice.report import distribution_svg, table
-from bench.voice.takes import MAKERS, VOICES, Studio, Take, prompt_take, script
+from bench.voice.takes import MAKERS, SAID, VOICES, Studio, Take, prompt_take, script
 from bench.voice.talk import Athos, Line, OfferByHttp, Talk, converse
 
 
@@ -100,7 +99,7 @@ def cpu_seconds(process: psutil.Process | None) -> float:
 def main() -> None:
     options = _options()
     folder = options.var / "bench" / "voice"
-    studio = Studio(folder, options.models, fresh_lines if options.fresh else lines)
+    studio = Studio(folder, options.models, SAID[options.said])
     kinds = tuple(options.kinds)
     calls = script(studio, turns=options.turns, seed=options.seed, kinds=kinds)
     prompt = prompt_take(studio, VOICES[0])
@@ -162,7 +161,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--turns", type=int, default=200)
     parser.add_argument("--calls", type=int, default=1, help="at a time")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--fresh", action="store_true", help="lines of other trades")
+    parser.add_argument("--said", choices=SAID, default="tuned", help="what the reps say")
     parser.add_argument("--kinds", nargs="+", choices=tuple(MAKERS), default=tuple(MAKERS))
     parser.add_argument("--keep", type=Path, help="folder for the calls as stereo WAV")
     parser.add_argument("--json", type=Path, default=var / "bench" / "voice" / "live.json")

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.voice import fresh_lines, lines
+from bench.voice import lines
 from bench.voice.plot import Curve, scatter_svg
 from bench.voice.replay import Costs, Heard, Models, Outcome, Replay, Rule, hear
 from bench.voice.rivals import SilenceOnly, TurnModelOnly
-from bench.voice.takes import MAKERS, PERSONA_VOICE, Studio, script
+from bench.voice.takes import MAKERS, PERSONA_VOICE, SAID, Studio, script
 from calls.live.turns import Patience, TurnTaker
 
 # What the curve scales.
@@ -151,7 +151,7 @@ def summary(f: Figures) -> str:
 def main() -> None:
     options = _options()
     folder = options.var / "bench" / "voice"
-    said = fresh_lines if options.fresh else lines
+    said = SAID[options.said]
     studio, models = Studio(folder, options.models, said), Models(folder, options.models)
     calls = script(studio, turns=options.turns, seed=options.seed, kinds=tuple(options.kinds))
     persona = studio.spoken(lines.PERSONA[0], PERSONA_VOICE)
@@ -208,7 +208,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--models", type=Path, default=models)
     parser.add_argument("--turns", type=int, default=240)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--fresh", action="store_true", help="lines of other trades")
+    parser.add_argument("--said", choices=SAID, default="tuned", help="what the reps say")
     parser.add_argument("--kinds", nargs="+", choices=tuple(MAKERS), default=tuple(MAKERS))
     parser.add_argument("--set", type=_setting, action="append", default=[], metavar="NAME=SECONDS")
     parser.add_argument("--list", choices=("", "cut", "slow", "missed", "overlap"), default="")

@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from bench.voice import lines, sounds
+from bench.voice import fresh_lines, lines, sounds, unseen_lines
 from bench.voice.sounds import Random, Sound
 from bench.voice.speaker import Speaker
 from speech.clauses import Clause
@@ -32,6 +32,9 @@ SENTENCE_PAUSES = (0.15, 0.5)  # after a whole sentence, where people who go on 
 TURNS_A_CALL = 12
 BEFORE, BEHIND = 0.02, 0.05  # seconds kept around a piece of speech
 LEVEL = -24.0  # dBFS while speaking; a headset's, give or take 5 dB
+
+# What reps say: the rules were made with the first, waits chosen with both, nothing with the third.
+SAID = {"tuned": lines, "fresh": fresh_lines, "unseen": unseen_lines}
 
 Expected = Literal["answer", "stop", "nothing"]
 
@@ -74,7 +77,7 @@ class Take:
 class Studio:
     """Voices, made once and kept in `folder`; recordings of people, from Debian's package.
 
-    `said` is what the voices say: `lines`, or `fresh_lines` of other trades.
+    `said` is what the voices say, one of SAID.
     """
 
     def __init__(self, folder: Path, models: Path, said: ModuleType = lines) -> None:

@@ -2,10 +2,9 @@
 
 The detector knows speech and not whose. Among colleagues on the phone it would hear the rep speak
 for ever, and no turn would end. People farther away are softer, so speech that goes on well below
-what the rep was just saying, for longer than a soft syllable lasts, is not the rep's. Where the room
-is never quiet even a little softer on average is enough, if it lasts: a rep who is still speaking
-is not. After a gap the rep may be softer than before: what begins anew is measured by itself,
-unless it is very soft.
+what the rep was just saying, for longer than a soft syllable lasts, is not the rep's. Where the
+room is never quiet a little softer is enough, if it lasts. After a gap the rep may be softer than
+before: what begins anew is measured by itself, unless it is very soft.
 Pure: sound in, a verdict out.
 """
 
