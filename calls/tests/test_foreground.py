@@ -4,30 +4,28 @@ import numpy as np
 
 from calls.live.foreground import BABBLE_LASTS, LASTS, Foreground
 
-LEVELS = np.random.default_rng(4)
-
 
 class Room:
     """What is heard in it, window by window."""
 
     def __init__(self):
         self.foreground, self.at = Foreground(), 0.0
+        self.random = np.random.default_rng(4)
 
     def far(self, seconds, decibels, *, after=0.0):
         """Of each window of so many seconds of speech, `after` seconds without any."""
         self.at += after
         found = []
-        for window in windows(seconds, decibels):
+        for window in self.windows(seconds, decibels):
             self.at += 0.032
             found.append(self.foreground.is_far(self.at, window))
         return found
 
-
-def windows(seconds, decibels, spread=3.0):
-    for _ in range(round(seconds / 0.032)):
-        level = decibels + LEVELS.normal(0.0, spread)
-        sound = np.full(512, 32768 * 10 ** (level / 20))
-        yield sound.astype(np.int16)
+    def windows(self, seconds, decibels, spread=3.0):
+        for _ in range(round(seconds / 0.032)):
+            level = decibels + self.random.normal(0.0, spread)
+            sound = np.full(512, 32768 * 10 ** (level / 20))
+            yield sound.astype(np.int16)
 
 
 def test_speech_of_one_loudness_is_the_reps():
