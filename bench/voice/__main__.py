@@ -123,6 +123,7 @@ def main() -> None:
     about = {
         "turns": len(found),
         "calls at a time": options.calls,
+        "said": options.said,
         "seed": options.seed,
         "minutes": round(minutes, 1),
         "CPU seconds a minute": round(spent / minutes, 1) if process else None,

@@ -1,6 +1,6 @@
-"""Is somebody speaking: Silero, 32 ms at a time, on the audio loop (0.1 ms a window).
+"""Is somebody speaking: Silero, 32 ms at a time, on the audio loop (0.1 to 0.3 ms a window).
 
-Its answer hangs on where a window happens to begin: of a short "No" after noise it made 0.08 to
+Its answer hangs on where a window happens to begin: of a short "No" after noise it made 0.17 to
 0.87, by where in the call one started. So two copies listen half a window apart, in one pass, and
 the surer one is believed.
 """
